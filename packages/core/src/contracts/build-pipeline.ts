@@ -1,0 +1,71 @@
+import type { FailureReason, MachineSize } from '../model/build.ts';
+import type { Adapter, Call } from './call.ts';
+import type { RepositoryLocation } from './registry.ts';
+
+/** The build context: a gzip-compressed tar archive. */
+export interface BuildSource {
+  readonly sizeBytes: number;
+  /** Lower-case hex. */
+  readonly sha256: string;
+  open(call: Call): Promise<AsyncIterable<Uint8Array>>;
+  /** An address that serves the archive to who holds it. @throws `unsupported` if the artifact store cannot presign */
+  presign(expiresInSeconds: number, call: Call): Promise<URL>;
+}
+
+export interface BuildJob {
+  readonly buildId: string;
+  /** The fence: external effects are named by (buildId, attempt). Starts at 1. */
+  readonly attempt: number;
+  readonly tenantId: string;
+  readonly source: BuildSource;
+  /** Path of the Dockerfile inside the context. */
+  readonly dockerfile: string;
+  /** The stage to build; null: the last one. */
+  readonly target: string | null;
+  readonly buildArguments: Readonly<Record<string, string>>;
+  readonly machine: MachineSize;
+  readonly timeoutSeconds: number;
+  readonly destination: RepositoryLocation;
+  /** Tags to push besides the digest. May be empty. */
+  readonly tags: readonly string[];
+}
+
+export interface PipelineLogLine {
+  /** Starts at 1 and grows by 1 within one attempt, also across reconnects and adoption. */
+  readonly position: number;
+  /** ISO 8601 */
+  readonly time: string;
+  readonly text: string;
+}
+
+export type BuildOutcome =
+  | {
+      readonly status: 'succeeded';
+      /** Of the manifest that the registry accepted. */
+      readonly digest: string;
+      readonly sizeBytes: number;
+    }
+  | { readonly status: 'failed'; readonly reason: FailureReason; readonly message: string };
+
+export interface BuildRun {
+  /** The lines after position `after`, until the run has ended. Survives reconnects. May be called more than once. */
+  logs(options: { readonly after: number }, call: Call): AsyncIterable<PipelineLogLine>;
+  /** Resolves when the run has ended. Rejects only where the outcome cannot be known. */
+  wait(call: Call): Promise<BuildOutcome>;
+  /** Ends the run; `wait` then resolves with reason `cancelled`. Idempotent. */
+  cancel(call: Call): Promise<void>;
+}
+
+/** Turns a source archive into an image in a registry. */
+export interface BuildPipeline extends Adapter {
+  readonly supports: {
+    /** RUN instructions. */
+    readonly run: boolean;
+    /** A layer cache between builds. */
+    readonly cache: boolean;
+    /** A run outlives the process that started it, and `start` finds it again. */
+    readonly adopt: boolean;
+  };
+  /** Starts the build of (buildId, attempt), or adopts the one already running under that name. */
+  start(job: BuildJob, call: Call): Promise<BuildRun>;
+}

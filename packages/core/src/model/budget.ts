@@ -1,0 +1,20 @@
+import { z } from 'zod';
+
+export const accountSchema = z.strictObject({
+  tenantId: z.string(),
+  currency: z.string(),
+  /** Micro-units; null: no cap. */
+  limit: z.int().nonnegative().nullable(),
+  spent: z.int().nonnegative(),
+  reserved: z.int().nonnegative(),
+  periodStart: z.iso.datetime(),
+  periodEnd: z.iso.datetime().nullable(),
+});
+/** A tenant's money in one period. */
+export type Account = z.output<typeof accountSchema>;
+
+export const budgetRequestSchema = z.strictObject({
+  /** Micro-units; null takes the cap away. */
+  limit: z.int().nonnegative().nullable(),
+});
+export type BudgetRequest = z.output<typeof budgetRequestSchema>;

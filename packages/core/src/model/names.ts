@@ -1,0 +1,35 @@
+import { z } from 'zod';
+
+const dnsLabel = /^[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?$/;
+
+export const tenantIdSchema = z
+  .string()
+  .regex(dnsLabel, 'lower-case letters, digits and inner hyphens, at most 40 characters');
+
+export const serviceNameSchema = z
+  .string()
+  .regex(dnsLabel, 'lower-case letters, digits and inner hyphens, at most 40 characters');
+
+/** The name of an image repository below its tenant's. */
+export const repositoryNameSchema = z
+  .string()
+  .max(100)
+  .regex(
+    /^[a-z0-9]+(?:[._-][a-z0-9]+)*(?:\/[a-z0-9]+(?:[._-][a-z0-9]+)*)*$/,
+    'lower-case path components of letters, digits and single separators',
+  );
+
+export const tagSchema = z
+  .string()
+  .regex(/^[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}$/, 'a tag as registries accept it');
+
+export const digestSchema = z
+  .string()
+  .regex(/^sha256:[0-9a-f]{64}$/, 'sha256: and 64 lower-case hex digits');
+
+export const idSchema = z.uuid();
+
+/** The repository of a tenant's image. The tenant comes first, so that no name reaches another tenant's. */
+export function repositoryOf(tenantId: string, name: string): string {
+  return `${tenantId}/${name}`;
+}
