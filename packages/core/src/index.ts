@@ -7,6 +7,7 @@ export * from './contracts/image-client.ts';
 export * from './contracts/notifier.ts';
 export * from './contracts/queue.ts';
 export * from './contracts/registry.ts';
+export * from './contracts/store.ts';
 export * from './errors.ts';
 export * from './image/read-image.ts';
 export * from './model/budget.ts';

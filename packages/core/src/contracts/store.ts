@@ -1,0 +1,272 @@
+import type { Account } from '../model/budget.ts';
+import type { Build, BuildFailure, BuildState, BuiltImage, MachineSize } from '../model/build.ts';
+import type {
+  Deployment,
+  DeploymentPhase,
+  DeploymentState,
+  Evidence,
+  HealthCheck,
+  Revision,
+  Rollout,
+  Service,
+} from '../model/deployment.ts';
+import type { AuditEvent } from '../model/event.ts';
+import type { LogLine } from '../model/log.ts';
+import type { Page, PageRequest } from '../model/page.ts';
+import type { Source } from '../model/source.ts';
+import type { BudgetLimit } from './budget-policy.ts';
+import type { Adapter, Call } from './call.ts';
+import type { ServiceKey } from './deployer.ts';
+import type { Message } from './queue.ts';
+
+/** What makes a repeated request harmless: the same (tenant, route, key) gives the first answer again. */
+export interface IdempotencyKey {
+  readonly route: string;
+  readonly key: string;
+  /** Hash of the request body. Another one under the same key is `idempotency_mismatch`. */
+  readonly fingerprint: string;
+  readonly retainSeconds: number;
+}
+
+/** The money to reserve in the transaction that accepts the work. */
+export interface Reservation {
+  readonly amount: number;
+  readonly currency: string;
+  /** What the policy says; a limit set by {@link Store.setBudget} takes its place. */
+  readonly limit: BudgetLimit;
+}
+
+export interface NewBuild {
+  readonly id: string;
+  readonly tenantId: string;
+  readonly sourceId: string;
+  readonly repository: string;
+  readonly tags: readonly string[];
+  readonly dockerfile: string;
+  readonly target: string | null;
+  readonly buildArguments: Readonly<Record<string, string>>;
+  readonly machine: MachineSize;
+  readonly timeoutSeconds: number;
+  readonly maximumAttempts: number;
+}
+
+export interface Accepted<Resource> {
+  readonly resource: Resource;
+  /** True: this key was used before and `resource` is what it made then, as it is now. */
+  readonly replayed: boolean;
+}
+
+/** Who holds a claim. Every write of a worker names it; a write by an outdated holder changes nothing. */
+export interface Fence {
+  readonly id: string;
+  readonly attempt: number;
+}
+
+export interface BuildClaim {
+  readonly build: Build;
+  readonly source: Source;
+}
+
+export interface BuildFinish {
+  readonly state: Exclude<BuildState, 'QUEUED' | 'RUNNING'>;
+  readonly image: BuiltImage | null;
+  readonly failure: BuildFailure | null;
+  /** Micro-units; settles the hold, the rest of which is released. Lowered to the hold if it is more. */
+  readonly charge: number;
+}
+
+/** What a heartbeat learns. */
+export interface Heartbeat {
+  readonly cancelRequested: boolean;
+}
+
+export interface LogAppend extends Fence {
+  /** Position of the first line within the attempt. An append of the same position again is ignored. */
+  readonly position: number;
+  readonly lines: readonly { readonly time: string; readonly text: string }[];
+}
+
+export interface NewDeployment {
+  readonly id: string;
+  readonly tenantId: string;
+  readonly service: string;
+  readonly rollout: Rollout;
+  readonly message: string | null;
+  /** A new revision, or (`kind` becomes `rollback`) the number of an existing one. */
+  readonly target:
+    | {
+        readonly repository: string;
+        readonly digest: string;
+        readonly buildId: string | null;
+        readonly environment: Readonly<Record<string, string>>;
+        readonly arguments: readonly string[] | null;
+        readonly healthCheck: HealthCheck;
+      }
+    | { readonly rollbackTo: number | null };
+}
+
+export interface DeploymentClaim {
+  readonly deployment: Deployment;
+  readonly revision: Revision;
+  readonly service: Service;
+  /** The revision that has the traffic until this deployment has succeeded. */
+  readonly stable: Revision | null;
+}
+
+export interface DeploymentFinish {
+  readonly state: Exclude<DeploymentState, 'QUEUED' | 'RUNNING'>;
+  readonly evidence: Evidence | null;
+  readonly charge: number;
+  /** The service's address, where it is known. */
+  readonly url: string | null;
+}
+
+export interface SweepResult {
+  /** Messages put into the outbox again: queued too long, or running with an expired lease. */
+  readonly requeued: number;
+  /** Ended because their attempts were used up. Their holds are released. */
+  readonly deadLettered: number;
+  /** Expired idempotency records that were removed. */
+  readonly expired: number;
+}
+
+export interface SweepOptions {
+  /** How long work may be queued before its message is sent again. */
+  readonly queuedSeconds: number;
+  readonly limit: number;
+}
+
+/**
+ * The one owner of truth: work, leases, money, revisions, logs and events.
+ * Every method is atomic and works on the store's own clock. No method takes or returns a transaction:
+ * an adapter that cannot do a step atomically cannot implement it.
+ * All methods may throw `unavailable`, `timeout`, `aborted`, `closed`.
+ */
+export interface Store extends Adapter {
+  /** Whether truth can be reached now. @throws `unavailable` */
+  ping(call: Call): Promise<void>;
+
+  addSource(source: Omit<Source, 'createdAt'>, call: Call): Promise<Source>;
+  getSource(tenantId: string, id: string, call: Call): Promise<Source | null>;
+
+  /**
+   * One transaction: idempotency record, reservation, build (QUEUED), hold, ledger entry, event and outbox row.
+   * @throws `budget_exceeded` with the figures; `idempotency_mismatch`; `not_found` for the source
+   */
+  acceptBuild(
+    build: NewBuild,
+    reservation: Reservation,
+    idempotency: IdempotencyKey | null,
+    call: Call,
+  ): Promise<Accepted<Build>>;
+  getBuild(tenantId: string, id: string, call: Call): Promise<Build | null>;
+  listBuilds(tenantId: string, page: PageRequest, call: Call): Promise<Page<Build>>;
+  /**
+   * Takes the build if it is queued, or running with an expired lease, and attempts are left; the attempt
+   * number grows by one. Null: somebody else has it, or it has ended.
+   */
+  claimBuild(id: string, leaseSeconds: number, call: Call): Promise<BuildClaim | null>;
+  /** Null: the claim is lost. */
+  heartbeatBuild(fence: Fence, leaseSeconds: number, call: Call): Promise<Heartbeat | null>;
+  /** Ends the build, settles its hold and records the event. False: the claim is lost, and nothing changed. */
+  finishBuild(fence: Fence, finish: BuildFinish, call: Call): Promise<boolean>;
+  /**
+   * Gives a claim back: the build is queued again with a message in the outbox (on shutdown, or after a
+   * platform fault while attempts are left). `countAttempt: false` takes the attempt off the maximum's account.
+   * False: the claim is lost.
+   */
+  releaseBuild(
+    fence: Fence,
+    options: { readonly countAttempt: boolean },
+    call: Call,
+  ): Promise<boolean>;
+  /**
+   * A queued build ends at once (CANCELLED, hold released); a running one learns it from its next heartbeat.
+   * One that has ended is left as it is. Null: there is no such build.
+   */
+  cancelBuild(tenantId: string, id: string, call: Call): Promise<Build | null>;
+
+  /** Appends lines under the claim; sequences are given by the store. False: the claim is lost. */
+  appendLog(append: LogAppend, call: Call): Promise<boolean>;
+  /** Lines with a sequence above `after`, oldest first. */
+  readLog(
+    tenantId: string,
+    buildId: string,
+    page: { readonly after: number; readonly limit: number },
+    call: Call,
+  ): Promise<readonly LogLine[]>;
+
+  /**
+   * One transaction: idempotency record, reservation, service (made if missing), revision, deployment (QUEUED),
+   * hold, ledger entry, event and outbox row. Other queued deployments of the service become SUPERSEDED and
+   * their holds are released. A rollback reserves nothing; without a number it targets the service's previous revision.
+   * @throws `budget_exceeded`, `idempotency_mismatch`, `not_found` (rollback of an unknown service or revision), `conflict` (nothing to roll back to)
+   */
+  acceptDeployment(
+    deployment: NewDeployment,
+    reservation: Reservation,
+    idempotency: IdempotencyKey | null,
+    call: Call,
+  ): Promise<Accepted<Deployment>>;
+  getDeployment(tenantId: string, id: string, call: Call): Promise<Deployment | null>;
+  listDeployments(
+    tenantId: string,
+    filter: { readonly service: string | null },
+    page: PageRequest,
+    call: Call,
+  ): Promise<Page<Deployment>>;
+  /** As `claimBuild`; also null while another deployment of the same service runs under a live lease. */
+  claimDeployment(id: string, leaseSeconds: number, call: Call): Promise<DeploymentClaim | null>;
+  heartbeatDeployment(fence: Fence, leaseSeconds: number, call: Call): Promise<Heartbeat | null>;
+  /** Records progress. False: the claim is lost. */
+  advanceDeployment(fence: Fence, phase: DeploymentPhase, call: Call): Promise<boolean>;
+  /**
+   * Ends the deployment, settles its hold and records the event. SUCCEEDED makes its revision the service's
+   * stable one, marks it healthy, and remembers the one before as `previousRevision`. Puts the next queued deployment of the service into
+   * the outbox. False: the claim is lost, and nothing changed.
+   */
+  finishDeployment(fence: Fence, finish: DeploymentFinish, call: Call): Promise<boolean>;
+  /** As `releaseBuild`. */
+  releaseDeployment(
+    fence: Fence,
+    options: { readonly countAttempt: boolean },
+    call: Call,
+  ): Promise<boolean>;
+
+  getService(key: ServiceKey, call: Call): Promise<Service | null>;
+  listServices(tenantId: string, page: PageRequest, call: Call): Promise<Page<Service>>;
+  getRevision(key: ServiceKey, number: number, call: Call): Promise<Revision | null>;
+  listRevisions(key: ServiceKey, page: PageRequest, call: Call): Promise<Page<Revision>>;
+  /** Services of all tenants that have a stable revision and no running deployment, for the rollout worker to keep up. */
+  listSettledServices(
+    page: PageRequest,
+    call: Call,
+  ): Promise<Page<{ readonly service: Service; readonly stable: Revision }>>;
+  setServiceUrl(key: ServiceKey, url: string, call: Call): Promise<void>;
+
+  /** The account of the period; made on first use. */
+  getAccount(tenantId: string, currency: string, limit: BudgetLimit, call: Call): Promise<Account>;
+  /** Sets the tenant's own cap, from this period on, until it is set again. A cap below what is spent and reserved is taken: nothing more is accepted. */
+  setBudget(
+    tenantId: string,
+    currency: string,
+    limit: BudgetLimit,
+    cap: number | null,
+    call: Call,
+  ): Promise<Account>;
+
+  /**
+   * Hands up to `limit` outbox messages to `deliver` and removes them once it has resolved. Rejects with what
+   * `deliver` rejected with, and then keeps them. Calls at the same time get different messages.
+   * Returns how many were delivered.
+   */
+  takeOutbox(
+    limit: number,
+    deliver: (messages: readonly Message[]) => Promise<void>,
+    call: Call,
+  ): Promise<number>;
+  sweep(options: SweepOptions, call: Call): Promise<SweepResult>;
+
+  /** Newest first. */
+  listEvents(tenantId: string, page: PageRequest, call: Call): Promise<Page<AuditEvent>>;
+}
