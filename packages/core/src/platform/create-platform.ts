@@ -1,0 +1,161 @@
+import type { Registry as MetricsRegistry } from 'prom-client';
+import { parseOptions } from '../budget/parse-options.ts';
+import type { Call, Logger } from '../contracts/call.ts';
+import { CygniError } from '../errors.ts';
+import { createBell } from './bell.ts';
+import { type Budgets, createBudgets } from './budgets.ts';
+import { workOnBuild } from './build-worker.ts';
+import { type Builds, createBuilds } from './builds.ts';
+import { type Clock, systemClock } from './clock.ts';
+import type { Adapters, PlatformContext } from './context.ts';
+import { createDeployments, type Deployments } from './deployments.ts';
+import { createMetrics } from './metrics.ts';
+import { reconcileRegularly } from './reconciler.ts';
+import { relayOutbox } from './relay.ts';
+import { workOnDeployment } from './rollout-worker.ts';
+import { createServices, type Services } from './services.ts';
+import { type PlatformSettings, platformSettingsSchema } from './settings.ts';
+import { createSources, type Sources } from './sources.ts';
+import { superviseAdapter } from './supervise-adapter.ts';
+import { sweepRegularly } from './sweeper.ts';
+
+export const roles = ['relay', 'builds', 'rollouts', 'sweeper'] as const;
+export type Role = (typeof roles)[number];
+
+export interface PlatformOptions extends Adapters {
+  readonly settings?: Partial<PlatformSettings>;
+  readonly clock?: Clock;
+  readonly log: Logger;
+}
+
+export interface Platform {
+  readonly builds: Builds;
+  readonly sources: Sources;
+  readonly deployments: Deployments;
+  readonly services: Services;
+  readonly budgets: Budgets;
+  readonly settings: PlatformSettings;
+  /** Host of the registry, as image references name it. */
+  readonly registryHost: string;
+  /** Aborts when the platform begins to close: streams to clients end with it. */
+  readonly closing: AbortSignal;
+  /** Opens every adapter. @throws what an adapter's `open` throws; those already open are closed again */
+  open(signal: AbortSignal): Promise<void>;
+  /** Works in the given roles until `signal` aborts, then gives its claims back. Any number of processes may work in any role. */
+  run(options: { readonly roles: readonly Role[]; readonly signal: AbortSignal }): Promise<void>;
+  /** Whether the store answers. @throws `unavailable` */
+  ready(call: Call): Promise<void>;
+  /** The metrics in Prometheus' text format come from this registry. */
+  readonly metrics: MetricsRegistry;
+  /** Ends everything in reverse order. Idempotent. */
+  close(): Promise<void>;
+}
+
+/** Puts adapters together. Does no I/O. @throws `invalid_configuration` */
+export function createPlatform(options: PlatformOptions): Platform {
+  const settings = parseOptions(platformSettingsSchema, options.settings ?? {}, 'settings');
+  const { log } = options;
+  const metrics = createMetrics(async () => {
+    try {
+      return await options.queue.stats({ signal: AbortSignal.timeout(1_000), log });
+    } catch (err) {
+      log.warn({ err }, 'the queue does not tell its depth');
+      return { depth: { build: Number.NaN, deployment: Number.NaN }, oldestAgeSeconds: Number.NaN };
+    }
+  });
+  const context: PlatformContext = {
+    store: superviseAdapter('store', options.store, metrics),
+    queue: superviseAdapter('queue', options.queue, metrics, { consume: null }),
+    pipeline: superviseAdapter('pipeline', options.pipeline, metrics, { start: 300_000 }),
+    registry: superviseAdapter('registry', options.registry, metrics),
+    artifacts: superviseAdapter('artifacts', options.artifacts, metrics, { put: 3_600_000 }),
+    deployer: superviseAdapter('deployer', options.deployer, metrics, { apply: 600_000 }),
+    budget: options.budget,
+    settings,
+    clock: options.clock ?? systemClock,
+    bell: createBell(),
+    metrics,
+    log,
+  };
+  const adapters = [
+    context.store,
+    context.artifacts,
+    context.registry,
+    context.queue,
+    context.pipeline,
+    context.deployer,
+  ];
+  const closing = new AbortController();
+  let closed: Promise<void> | undefined;
+
+  async function closeAll(): Promise<void> {
+    closing.abort(new CygniError('closed', 'the platform is closing'));
+    const errors: unknown[] = [];
+    for (const adapter of adapters.toReversed()) {
+      try {
+        await adapter.close();
+      } catch (error) {
+        errors.push(error);
+      }
+    }
+    if (errors.length > 0) throw new AggregateError(errors, 'some adapters did not close');
+  }
+
+  function work(role: Role, call: Call): readonly Promise<void>[] {
+    const { queue } = context;
+    switch (role) {
+      case 'relay':
+        return [relayOutbox(context, call)];
+      case 'sweeper':
+        return [sweepRegularly(context, call)];
+      case 'builds':
+        return [
+          queue.consume(
+            'build',
+            (message, taken) => workOnBuild(context, message, taken),
+            { concurrency: settings.buildConcurrency },
+            call,
+          ),
+        ];
+      case 'rollouts':
+        return [
+          queue.consume(
+            'deployment',
+            (message, taken) => workOnDeployment(context, message, taken),
+            { concurrency: settings.rolloutConcurrency },
+            call,
+          ),
+          reconcileRegularly(context, call),
+        ];
+    }
+  }
+
+  return {
+    builds: createBuilds(context),
+    sources: createSources(context),
+    deployments: createDeployments(context),
+    services: createServices(context),
+    budgets: createBudgets(context),
+    settings,
+    registryHost: context.registry.host,
+    closing: closing.signal,
+    metrics: metrics.registry,
+    async open(signal) {
+      try {
+        for (const adapter of adapters) await adapter.open({ signal, log });
+      } catch (error) {
+        await closeAll();
+        throw error;
+      }
+    },
+    async run({ roles: wanted, signal }) {
+      const call: Call = { signal: AbortSignal.any([signal, closing.signal]), log };
+      await Promise.all(wanted.flatMap((role) => work(role, call)));
+    },
+    ready: (call) => context.store.ping(call),
+    close() {
+      closed ??= closeAll();
+      return closed;
+    },
+  };
+}

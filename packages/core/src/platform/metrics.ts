@@ -1,0 +1,95 @@
+import { Counter, Gauge, Histogram, Registry } from 'prom-client';
+import type { QueueStats } from '../contracts/queue.ts';
+import { failureReasons } from '../model/build.ts';
+import { rolloutRules } from '../model/deployment.ts';
+
+const buildBuckets = [5, 10, 30, 60, 120, 300, 600, 1800, 3600];
+const requestBuckets = [0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 30];
+
+export type Metrics = ReturnType<typeof createMetrics>;
+
+/** The platform's metrics in a registry of its own. Labels are bounded: never an id, never a tenant. */
+export function createMetrics(queueStats: () => Promise<QueueStats>) {
+  const registry = new Registry();
+  const registers = [registry];
+  const metrics = {
+    registry,
+    builds: new Counter({
+      name: 'cygni_builds_total',
+      help: 'Builds that have ended.',
+      labelNames: ['result', 'error_type'],
+      registers,
+    }),
+    buildDuration: new Histogram({
+      name: 'cygni_build_duration_seconds',
+      help: 'Time from claim to end of a build.',
+      labelNames: ['result'],
+      buckets: buildBuckets,
+      registers,
+    }),
+    queueWait: new Histogram({
+      name: 'cygni_build_queue_wait_seconds',
+      help: 'Time from acceptance to the first claim of a build.',
+      buckets: [0.01, 0.05, 0.1, 0.5, 1, 5, 30, 60, 300, 1800],
+      registers,
+    }),
+    active: new Gauge({
+      name: 'cygni_builds_active',
+      help: 'Builds that this process is running.',
+      labelNames: ['state'],
+      registers,
+    }),
+    queueDepth: new Gauge({
+      name: 'cygni_queue_depth',
+      help: 'Messages waiting in the queue.',
+      labelNames: ['kind'],
+      registers,
+      async collect() {
+        const { depth, oldestAgeSeconds } = await queueStats();
+        for (const [kind, waiting] of Object.entries(depth)) this.set({ kind }, waiting);
+        metrics.queueOldestAge.set(oldestAgeSeconds);
+      },
+    }),
+    queueOldestAge: new Gauge({
+      name: 'cygni_queue_oldest_job_age_seconds',
+      help: 'Age of the oldest waiting message.',
+      registers,
+    }),
+    adapterRequests: new Histogram({
+      name: 'cygni_adapter_request_duration_seconds',
+      help: 'Duration of calls to adapters.',
+      labelNames: ['adapter', 'operation', 'outcome'],
+      buckets: requestBuckets,
+      registers,
+    }),
+    budgetRejections: new Counter({
+      name: 'cygni_budget_rejections_total',
+      help: 'Requests refused because the budget would be exceeded.',
+      registers,
+    }),
+    logBytes: new Counter({
+      name: 'cygni_log_bytes_total',
+      help: 'Bytes of build log that were stored.',
+      registers,
+    }),
+    logDropped: new Counter({
+      name: 'cygni_log_dropped_total',
+      help: 'Lines of build log that were not stored: over the cap, or the store was out of reach.',
+      registers,
+    }),
+    rollbacks: new Counter({
+      name: 'cygni_rollbacks_total',
+      help: 'Deployments that were rolled back by themselves.',
+      labelNames: ['reason'],
+      registers,
+    }),
+  };
+
+  metrics.builds.inc({ result: 'succeeded', error_type: 'none' }, 0);
+  for (const reason of failureReasons) {
+    metrics.builds.inc({ result: 'failed', error_type: reason }, 0);
+  }
+  for (const rule of rolloutRules) metrics.rollbacks.inc({ reason: rule }, 0);
+  metrics.active.set({ state: 'running' }, 0);
+  return metrics;
+}

@@ -1,0 +1,29 @@
+import type { Call } from '../contracts/call.ts';
+import type { PlatformContext } from './context.ts';
+
+const batch = 100;
+const longestPauseMs = 2_000;
+
+/** Moves outbox rows to the queue until the call is aborted. While the queue or the store is down, rows stay where they are. */
+export async function relayOutbox(context: PlatformContext, call: Call): Promise<void> {
+  const { store, queue, bell, settings } = context;
+  let failures = 0;
+  while (!call.signal.aborted) {
+    try {
+      const moved = await store.takeOutbox(
+        batch,
+        (messages) => queue.enqueue(messages, call),
+        call,
+      );
+      failures = 0;
+      if (moved === batch) continue;
+      await bell.wait('outbox', settings.relayIntervalMs, call.signal);
+    } catch (err) {
+      if (call.signal.aborted) return;
+      failures += 1;
+      call.log.warn({ err, failures }, 'the outbox could not be relayed');
+      const pause = Math.min(settings.relayIntervalMs * 2 ** failures, longestPauseMs);
+      await context.clock.sleep(pause * (0.5 + Math.random() / 2), call.signal);
+    }
+  }
+}

@@ -1,0 +1,37 @@
+import { z } from 'zod';
+
+export const platformSettingsSchema = z
+  .strictObject({
+    /** How long a claim lasts without a heartbeat; the time until another worker takes over after a crash. */
+    leaseSeconds: z.number().min(1).max(3600).default(30),
+    /** Builds and rollouts that this process works on at once. */
+    buildConcurrency: z.int().min(1).max(1000).default(2),
+    rolloutConcurrency: z.int().min(1).max(1000).default(10),
+    /** How often a build or a deployment may be tried when the platform is at fault. */
+    maximumAttempts: z.int().min(1).max(10).default(3),
+    /** A larger image fails its build. It is part of what is reserved. */
+    maximumImageBytes: z
+      .int()
+      .positive()
+      .default(4 * 1024 ** 3),
+    maximumSourceBytes: z
+      .int()
+      .positive()
+      .default(1024 ** 3),
+    maximumLogBytes: z
+      .int()
+      .positive()
+      .default(16 * 1024 ** 2),
+    /** How often the outbox is looked at for messages of other processes. */
+    relayIntervalMs: z.int().min(10).max(60_000).default(250),
+    sweepIntervalSeconds: z.number().min(0.1).max(3600).default(5),
+    /** Work queued longer than this gets a new message. */
+    queuedSeconds: z.number().min(1).max(86_400).default(30),
+    /** How often instances are looked at during a rollout. */
+    observeIntervalMs: z.int().min(10).max(60_000).default(250),
+    /** How often settled services are compared with what runs. */
+    reconcileIntervalSeconds: z.number().min(0.1).max(3600).default(10),
+    idempotencySeconds: z.int().positive().default(86_400),
+  })
+  .prefault({});
+export type PlatformSettings = z.output<typeof platformSettingsSchema>;
