@@ -1,1 +1,13 @@
-export {};
+export {
+  type Authenticator,
+  type AuthenticatorOptions,
+  createAuthenticator,
+} from './auth/authenticator.ts';
+export { type Principal, type Scope, scopes } from './auth/principal.ts';
+export {
+  createTokenIssuer,
+  type TokenGrant,
+  type TokenIssuer,
+  type TokenIssuerOptions,
+} from './auth/token-issuer.ts';
+export { createRouter, type RouterOptions } from './create-router.ts';

@@ -12,7 +12,7 @@ import {
   mediaTypes,
 } from '../model/image.ts';
 
-export interface Platform {
+export interface ImagePlatform {
   readonly os: string;
   readonly architecture: string;
 }
@@ -27,7 +27,7 @@ export interface ReadImage {
 const maximumConfigBytes = 8 * 1024 * 1024;
 
 /** The platform that this process runs on, in the words of images. */
-export function hostPlatform(): Platform {
+export function hostPlatform(): ImagePlatform {
   return { os: 'linux', architecture: process.arch === 'x64' ? 'amd64' : process.arch };
 }
 
@@ -40,7 +40,7 @@ export async function readImage(
   client: ImageClient,
   location: RepositoryLocation,
   reference: string,
-  platform: Platform,
+  platform: ImagePlatform,
   call: Call,
 ): Promise<ReadImage> {
   let found = await client.getManifest(location, reference, call);
@@ -68,7 +68,7 @@ export function isIndex(mediaType: string): boolean {
   return mediaType === mediaTypes.ociIndex || mediaType === mediaTypes.dockerManifestList;
 }
 
-function matches(descriptor: Descriptor, platform: Platform): boolean {
+function matches(descriptor: Descriptor, platform: ImagePlatform): boolean {
   return (
     descriptor.platform?.os === platform.os &&
     descriptor.platform.architecture === platform.architecture

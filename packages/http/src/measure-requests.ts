@@ -1,0 +1,40 @@
+import type { Logger } from '@cygni/core';
+import type { Request, RequestHandler } from 'express';
+import { Histogram, type Registry } from 'prom-client';
+import { contextOf } from './request-context.ts';
+
+/** Measures and logs each request by its route, never by its path: ids stay out of the labels. */
+export function measureRequests(registry: Registry, log: Logger): RequestHandler {
+  const duration = new Histogram({
+    name: 'http_request_duration_seconds',
+    help: 'Duration of HTTP requests.',
+    labelNames: ['method', 'route', 'status_code'],
+    buckets: [0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 30],
+    registers: [registry],
+  });
+  return (request, response, next) => {
+    const startedAt = performance.now();
+    response.once('close', () => {
+      const durationMs = performance.now() - startedAt;
+      const route = routeOf(request);
+      const status = response.writableFinished ? response.statusCode : 499;
+      duration.observe(
+        { method: request.method, route, status_code: String(status) },
+        durationMs / 1000,
+      );
+      const { requestId, principal } = contextOf(request);
+      const tenantId = principal?.tenantId;
+      log.info(
+        { requestId, tenantId, method: request.method, route, status, durationMs },
+        'request',
+      );
+    });
+    next();
+  };
+}
+
+function routeOf(request: Request): string {
+  const route: unknown = request.route;
+  const known = typeof route === 'object' && route !== null && 'path' in route;
+  return known && typeof route.path === 'string' ? `${request.baseUrl}${route.path}` : 'unknown';
+}

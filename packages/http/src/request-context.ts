@@ -1,0 +1,34 @@
+import { randomUUID } from 'node:crypto';
+import type { Call, Logger } from '@cygni/core';
+import type { Request, RequestHandler } from 'express';
+import type { Principal } from './auth/principal.ts';
+
+export interface RequestContext {
+  readonly requestId: string;
+  /** Aborts when the client has gone, or the platform closes. */
+  readonly call: Call;
+  principal: Principal | undefined;
+}
+
+const contexts = new WeakMap<Request, RequestContext>();
+
+/** Gives each request an id and a call that ends with it. */
+export function openContext(closing: AbortSignal, log: Logger): RequestHandler {
+  return (request, response, next) => {
+    const gone = new AbortController();
+    response.once('close', () => {
+      if (!response.writableFinished) gone.abort();
+    });
+    const signal = AbortSignal.any([gone.signal, closing]);
+    const requestId = randomUUID();
+    contexts.set(request, { requestId, call: { signal, log }, principal: undefined });
+    response.setHeader('X-Request-Id', requestId);
+    next();
+  };
+}
+
+export function contextOf(request: Request): RequestContext {
+  const context = contexts.get(request);
+  if (!context) throw new Error('the request has not passed openContext');
+  return context;
+}
