@@ -1,1 +1,13 @@
-export {};
+export {
+  createImageClient,
+  type ImageClientOptions,
+  type OciImageClient,
+} from './create-image-client.ts';
+export { createOciRegistry, type OciRegistryOptions } from './create-oci-registry.ts';
+export {
+  createRegistryServer,
+  type RegistryServer,
+  type RegistryServerOptions,
+} from './create-registry-server.ts';
+export type { Access, AccessRequest, Authorize } from './server/access.ts';
+export type { Collected } from './server/collect-garbage.ts';

@@ -1,0 +1,164 @@
+import { createHash } from 'node:crypto';
+import type { RepositoryLocation } from '@cygni/core';
+import { z } from 'zod';
+import { type Challenge, parseChallenges } from './challenge.ts';
+import { discard, exchange, failureOf, readBody, type Wire } from './exchange.ts';
+import { ResponseFailure } from './response-failure.ts';
+
+export interface Authorizer {
+  /** The Authorization header that worked last time, if it is still good. */
+  remembered(location: RepositoryLocation, scopes: readonly string[]): string | undefined;
+
+  /**
+   * Answers a 401: finds the header that its challenge asks for. Undefined where there is none,
+   * or only the one that has just been refused.
+   * @throws ResponseFailure if the token server refuses
+   */
+  answer(
+    location: RepositoryLocation,
+    scopes: readonly string[],
+    challenge: string,
+    refused: string | undefined,
+    signal: AbortSignal,
+  ): Promise<string | undefined>;
+}
+
+interface Remembered {
+  readonly header: string;
+  /** On the clock of performance.now(). */
+  readonly goodUntil: number;
+}
+
+const maximumRemembered = 1000;
+const maximumTokenBytes = 1024 * 1024;
+const tokenSchema = z
+  .object({
+    token: z.string().optional(),
+    access_token: z.string().optional(),
+    expires_in: z.number().positive().optional(),
+  })
+  .transform((body) => ({
+    value: body.token ?? body.access_token ?? '',
+    // The distribution spec's default where the server names none.
+    seconds: body.expires_in ?? 60,
+  }));
+
+/** Keeps one header for each registry, credentials and scope; the oldest is forgotten first. */
+export function createAuthorizer(wire: Wire): Authorizer {
+  const known = new Map<string, Remembered>();
+
+  function remember(key: string, header: string, goodForMs: number): string {
+    known.delete(key);
+    if (known.size >= maximumRemembered) {
+      const oldest = known.keys().next();
+      if (!oldest.done) known.delete(oldest.value);
+    }
+    known.set(key, { header, goodUntil: performance.now() + goodForMs });
+    return header;
+  }
+
+  function recall(key: string): string | undefined {
+    const found = known.get(key);
+    if (!found) return undefined;
+    if (found.goodUntil > performance.now()) return found.header;
+    known.delete(key);
+    return undefined;
+  }
+
+  return {
+    remembered: (location, scopes) => recall(keyOf(location, scopes)),
+
+    async answer(location, scopes, header, refused, signal) {
+      const key = keyOf(location, scopes);
+      const current = recall(key);
+      // Another call may have got a new one since.
+      if (current !== undefined && current !== refused) return current;
+      known.delete(key);
+
+      const challenges = parseChallenges(header);
+      const bearer = challenges.find((each) => each.scheme === 'bearer');
+      if (bearer) {
+        const token = await fetchToken(wire, location, bearer, scopes, signal);
+        // A tenth earlier than the server says, for the time a request is under way.
+        return remember(key, `Bearer ${token.value}`, token.seconds * 900);
+      }
+      const basic = basicHeader(location);
+      const offered = challenges.some((each) => each.scheme === 'basic');
+      if (!offered || basic === undefined || basic === refused) return undefined;
+      return remember(key, basic, Number.POSITIVE_INFINITY);
+    },
+  };
+}
+
+async function fetchToken(
+  wire: Wire,
+  location: RepositoryLocation,
+  challenge: Challenge,
+  scopes: readonly string[],
+  signal: AbortSignal,
+): Promise<{ readonly value: string; readonly seconds: number }> {
+  const url = realmOf(challenge, location);
+  const service = challenge.parameters.get('service');
+  if (service !== undefined) url.searchParams.set('service', service);
+  const asked = challenge.parameters.get('scope')?.split(' ') ?? [];
+  for (const scope of new Set([...asked, ...scopes])) {
+    if (scope !== '') url.searchParams.append('scope', scope);
+  }
+  const basic = basicHeader(location);
+  const response = await exchange(
+    wire,
+    {
+      method: 'GET',
+      url,
+      headers: {
+        accept: 'application/json',
+        ...(basic === undefined ? {} : { authorization: basic }),
+      },
+    },
+    signal,
+  );
+  if (response.statusCode >= 300 && response.statusCode < 400) {
+    await discard(response);
+    throw new ResponseFailure(response.statusCode, [], undefined);
+  }
+  if (response.statusCode !== 200) throw await failureOf(response);
+  const token = parseToken(await readBody(response, maximumTokenBytes));
+  // Anything else would not be a header, or would be two.
+  if (!token || !/^[\x21-\x7e]+$/.test(token.value)) throw new ResponseFailure(401, [], undefined);
+  return token;
+}
+
+/** Credentials go to no realm in clear text, unless the registry itself is spoken to like that. */
+function realmOf(challenge: Challenge, location: RepositoryLocation): URL {
+  const url = URL.parse(challenge.parameters.get('realm') ?? '');
+  const allowed = location.insecure ? ['https:', 'http:'] : ['https:'];
+  if (!url || !allowed.includes(url.protocol) || url.username !== '' || url.password !== '') {
+    throw new ResponseFailure(401, [], undefined);
+  }
+  return url;
+}
+
+function parseToken(bytes: Buffer): z.output<typeof tokenSchema> | undefined {
+  try {
+    return tokenSchema.safeParse(JSON.parse(bytes.toString('utf8'))).data;
+  } catch {
+    return undefined;
+  }
+}
+
+function basicHeader(location: RepositoryLocation): string | undefined {
+  const { credentials } = location;
+  if (!credentials || (credentials.username === '' && credentials.password === '')) {
+    return undefined;
+  }
+  const pair = `${credentials.username}:${credentials.password}`;
+  return `Basic ${Buffer.from(pair, 'utf8').toString('base64')}`;
+}
+
+/** Who asks is part of the key: one caller's token never serves another. The password is hashed, so that no dump of the map shows it. */
+function keyOf(location: RepositoryLocation, scopes: readonly string[]): string {
+  const secret = createHash('sha256')
+    .update(basicHeader(location) ?? '')
+    .digest('hex');
+  return JSON.stringify([location.host, location.insecure, secret, [...scopes].sort()]);
+}

@@ -1,0 +1,79 @@
+import type { Call, ImageClient, RepositoryLocation } from '@cygni/core';
+import { Agent, type Dispatcher } from 'undici';
+import type { z } from 'zod';
+import { createAuthorizer } from './client/authorizer.ts';
+import { getBlob } from './client/download-blob.ts';
+import { listTags } from './client/list-tags.ts';
+import { deleteManifest, getManifest, putManifest } from './client/manifests.ts';
+import { createRetry } from './client/retry.ts';
+import { createSend } from './client/send.ts';
+import { mountBlob, putBlob } from './client/upload-blob.ts';
+import { imageClientOptionsSchema, parseOptions } from './options.ts';
+
+/**
+ * `timeouts`: to connect (10 s), to the answer's headers (60 s), between two pieces of a body (30 s).
+ * `retry`: of what fails for a passing reason (4 retries, from 250 ms up to 10 s apart; a Retry-After
+ * is honoured up to 60 s). `monolithicBytes`: blobs up to this size (4 MiB) are held and sent in one
+ * request; larger ones in chunks of `chunkBytes` (8 MiB), of which one is held at a time.
+ */
+export interface ImageClientOptions extends z.input<typeof imageClientOptionsSchema> {
+  /** Borrowed: whoever made it closes it. Without it the client has a connection pool of its own. */
+  readonly dispatcher?: Dispatcher;
+}
+
+/** An {@link ImageClient} that can also do what the rest of a Registry needs. */
+export interface OciImageClient extends ImageClient, AsyncDisposable {
+  /** Tags in lexical order; none for a repository that nothing was pushed to yet. */
+  listTags(
+    location: RepositoryLocation,
+    page: { readonly after?: string; readonly limit: number },
+    call: Call,
+  ): Promise<readonly string[]>;
+  /** Deleting what is not there succeeds. @throws `unsupported` where the registry does not delete */
+  deleteManifest(location: RepositoryLocation, digest: string, call: Call): Promise<void>;
+  /** Ends the connections that the client made itself. Idempotent. */
+  close(): Promise<void>;
+}
+
+/**
+ * Speaks the OCI distribution spec to any registry: anonymous, Basic and Bearer; plain HTTP only
+ * where the location says so. `docker.io` means Docker Hub. Does no I/O until it is used.
+ * @throws `invalid_configuration`
+ */
+export function createImageClient(options: ImageClientOptions = {}): OciImageClient {
+  const { dispatcher: borrowed, ...rest } = options;
+  const settings = parseOptions(imageClientOptionsSchema, rest, 'createImageClient');
+  const owned = borrowed
+    ? undefined
+    : new Agent({
+        connect: { timeout: settings.timeouts.connectMs },
+        connections: 16,
+        allowH2: false,
+      });
+  const wire = {
+    dispatcher: borrowed ?? (owned as Agent),
+    headersMs: settings.timeouts.headersMs,
+    idleBodyMs: settings.timeouts.idleBodyMs,
+  };
+  const send = createSend(wire, createAuthorizer(wire));
+  const retry = createRetry(settings.retry);
+
+  async function close(): Promise<void> {
+    if (owned && !owned.destroyed) await owned.destroy();
+  }
+
+  return {
+    getManifest: (location, reference, call) => getManifest(send, retry, location, reference, call),
+    getBlob: (location, digest, call) =>
+      getBlob(send, retry, settings.retry.retries, location, digest, call),
+    putBlob: (location, blob, call) => putBlob(send, retry, settings, location, blob, call),
+    putManifest: (location, reference, manifest, call) =>
+      putManifest(send, retry, location, reference, manifest, call),
+    mountBlob: (location, from, digest, call) =>
+      mountBlob(send, retry, location, from, digest, call),
+    listTags: (location, page, call) => listTags(send, retry, location, page, call),
+    deleteManifest: (location, digest, call) => deleteManifest(send, retry, location, digest, call),
+    close,
+    [Symbol.asyncDispose]: close,
+  };
+}

@@ -1,0 +1,82 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Readable } from 'node:stream';
+import { SpecFailure } from './spec-failure.ts';
+
+const unreadBytes = 8 * 1024 * 1024;
+const unreadMs = 5000;
+
+/** A request's body. A client that sends nothing for so long loses its connection; time spent on our side does not count. */
+export async function* bodyOf(
+  request: IncomingMessage,
+  idleMs: number,
+): AsyncGenerator<Uint8Array, void, undefined> {
+  const watch = () =>
+    setTimeout(() => request.destroy(new Error('the client stopped sending')), idleMs);
+  let timer = watch();
+  try {
+    // Kept open when the reader gives up, so that an answer still reaches the client.
+    for await (const chunk of request.iterator({ destroyOnReturn: false })) {
+      clearTimeout(timer);
+      yield chunk;
+      timer = watch();
+    }
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+/** A file on its way out. A client that takes nothing for so long loses its connection. */
+export async function* pacedFor(
+  file: Readable,
+  response: ServerResponse,
+  idleMs: number,
+): AsyncGenerator<Uint8Array, void, undefined> {
+  for await (const chunk of file) {
+    const timer = setTimeout(
+      () => response.destroy(new Error('the client stopped reading')),
+      idleMs,
+    );
+    try {
+      yield chunk;
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+}
+
+/** @throws SpecFailure 413 past `maximumBytes` */
+export async function collectBody(
+  request: IncomingMessage,
+  maximumBytes: number,
+  idleMs: number,
+): Promise<Buffer> {
+  const refuse = () =>
+    new SpecFailure('MANIFEST_INVALID', `over ${maximumBytes} bytes`, { status: 413 });
+  if (Number(request.headers['content-length'] ?? 0) > maximumBytes) throw refuse();
+  const chunks: Uint8Array[] = [];
+  let size = 0;
+  for await (const chunk of bodyOf(request, idleMs)) {
+    size += chunk.byteLength;
+    if (size > maximumBytes) throw refuse();
+    chunks.push(chunk);
+  }
+  return Buffer.concat(chunks);
+}
+
+/**
+ * After an early answer: reads on for a little, because a client whose connection is cut while it
+ * sends often never sees the answer; then cuts it all the same.
+ */
+export function drainUnread(request: IncomingMessage): void {
+  if (request.complete || request.destroyed) return;
+  let left = unreadBytes;
+  const timer = setTimeout(() => request.destroy(), unreadMs);
+  request.on('data', (chunk: Buffer) => {
+    left -= chunk.byteLength;
+    if (left < 0) request.destroy();
+  });
+  request.once('close', () => clearTimeout(timer));
+  request.once('end', () => clearTimeout(timer));
+  request.on('error', () => undefined);
+  request.resume();
+}

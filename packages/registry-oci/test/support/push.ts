@@ -1,0 +1,48 @@
+import { mediaTypes } from '@cygni/core';
+import type { Embedded } from './embedded.ts';
+import { type Image, sha256 } from './image.ts';
+
+/** Pushes with nothing but fetch, so that a mistake of our client cannot hide one of our server. */
+export async function pushBlob(
+  registry: Embedded,
+  repository: string,
+  bytes: Uint8Array<ArrayBuffer>,
+): Promise<Response> {
+  return fetch(registry.url(`${repository}/blobs/uploads/?digest=${sha256(bytes)}`), {
+    method: 'POST',
+    body: bytes,
+  });
+}
+
+export async function pushManifest(
+  registry: Embedded,
+  repository: string,
+  reference: string,
+  bytes: Uint8Array<ArrayBuffer>,
+  mediaType: string = mediaTypes.ociManifest,
+): Promise<Response> {
+  return fetch(registry.url(`${repository}/manifests/${reference}`), {
+    method: 'PUT',
+    headers: { 'content-type': mediaType },
+    body: bytes,
+  });
+}
+
+export async function pushImage(
+  registry: Embedded,
+  repository: string,
+  reference: string,
+  image: Image,
+): Promise<Response> {
+  await pushBlob(registry, repository, Buffer.from(image.config));
+  await pushBlob(registry, repository, Buffer.from(image.layer));
+  return pushManifest(registry, repository, reference, Buffer.from(image.manifest));
+}
+
+/** The code of a spec error body. */
+export async function codeOf(response: Response): Promise<string> {
+  const body: unknown = await response.json();
+  const errors: unknown = typeof body === 'object' && body !== null && Reflect.get(body, 'errors');
+  const first: unknown = Array.isArray(errors) ? errors[0] : undefined;
+  return typeof first === 'object' && first !== null ? String(Reflect.get(first, 'code')) : '';
+}
