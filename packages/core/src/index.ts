@@ -18,6 +18,7 @@ export * from './memory/artifact-store.ts';
 export * from './memory/queue.ts';
 export * from './model/budget.ts';
 export * from './model/build.ts';
+export * from './model/cursor.ts';
 export * from './model/deployment.ts';
 export * from './model/event.ts';
 export * from './model/image.ts';

@@ -35,7 +35,7 @@ export function createRouter(options: RouterOptions): Router {
   v1.use(budgetRoutes(platform));
 
   const router = Router();
-  router.use(openContext(platform.closing, log));
+  router.use(openContext(log));
   router.use(measureRequests(platform.metrics, log));
   router.use(operationRoutes(platform, { metrics: options.metrics ?? true }));
   router.use(authenticate(authenticator));

@@ -5,7 +5,7 @@ import type { Principal } from './auth/principal.ts';
 
 export interface RequestContext {
   readonly requestId: string;
-  /** Aborts when the client has gone, or the platform closes. */
+  /** Aborts when the client has gone. */
   readonly call: Call;
   principal: Principal | undefined;
 }
@@ -13,15 +13,14 @@ export interface RequestContext {
 const contexts = new WeakMap<Request, RequestContext>();
 
 /** Gives each request an id and a call that ends with it. */
-export function openContext(closing: AbortSignal, log: Logger): RequestHandler {
+export function openContext(log: Logger): RequestHandler {
   return (request, response, next) => {
     const gone = new AbortController();
     response.once('close', () => {
       if (!response.writableFinished) gone.abort();
     });
-    const signal = AbortSignal.any([gone.signal, closing]);
     const requestId = randomUUID();
-    contexts.set(request, { requestId, call: { signal, log }, principal: undefined });
+    contexts.set(request, { requestId, call: { signal: gone.signal, log }, principal: undefined });
     response.setHeader('X-Request-Id', requestId);
     next();
   };

@@ -37,17 +37,19 @@ export interface Platform {
   readonly settings: PlatformSettings;
   /** Host of the registry, as image references name it. */
   readonly registryHost: string;
-  /** Aborts when the platform begins to close: streams to clients end with it. */
-  readonly closing: AbortSignal;
+  /** Aborts when the platform stops: streams to clients end with it. */
+  readonly stopping: AbortSignal;
   /** Opens every adapter. @throws what an adapter's `open` throws; those already open are closed again */
   open(signal: AbortSignal): Promise<void>;
   /** Works in the given roles until `signal` aborts, then gives its claims back. Any number of processes may work in any role. */
   run(options: { readonly roles: readonly Role[]; readonly signal: AbortSignal }): Promise<void>;
-  /** Whether the store answers. @throws `unavailable` */
+  /** Whether work can be taken: the platform is not stopping and the store answers. @throws `unavailable`, `closed` */
   ready(call: Call): Promise<void>;
+  /** First half of a shutdown: not ready any more, streams end, every role gives its claims back. Reads still work. Idempotent. */
+  stop(): Promise<void>;
   /** The metrics in Prometheus' text format come from this registry. */
   readonly metrics: MetricsRegistry;
-  /** Ends everything in reverse order. Idempotent. */
+  /** Stops, then closes the adapters in reverse order. Idempotent. */
   close(): Promise<void>;
 }
 
@@ -85,11 +87,17 @@ export function createPlatform(options: PlatformOptions): Platform {
     context.pipeline,
     context.deployer,
   ];
-  const closing = new AbortController();
+  const stopping = new AbortController();
+  const running = new Set<Promise<unknown>>();
   let closed: Promise<void> | undefined;
 
+  async function stop(): Promise<void> {
+    stopping.abort(new CygniError('closed', 'the platform is stopping'));
+    await Promise.allSettled(running);
+  }
+
   async function closeAll(): Promise<void> {
-    closing.abort(new CygniError('closed', 'the platform is closing'));
+    await stop();
     const errors: unknown[] = [];
     for (const adapter of adapters.toReversed()) {
       try {
@@ -101,7 +109,7 @@ export function createPlatform(options: PlatformOptions): Platform {
     if (errors.length > 0) throw new AggregateError(errors, 'some adapters did not close');
   }
 
-  function work(role: Role, call: Call): readonly Promise<void>[] {
+  function startRole(role: Role, call: Call): readonly Promise<void>[] {
     const { queue } = context;
     switch (role) {
       case 'relay':
@@ -138,7 +146,7 @@ export function createPlatform(options: PlatformOptions): Platform {
     budgets: createBudgets(context),
     settings,
     registryHost: context.registry.host,
-    closing: closing.signal,
+    stopping: stopping.signal,
     metrics: metrics.registry,
     async open(signal) {
       try {
@@ -149,10 +157,20 @@ export function createPlatform(options: PlatformOptions): Platform {
       }
     },
     async run({ roles: wanted, signal }) {
-      const call: Call = { signal: AbortSignal.any([signal, closing.signal]), log };
-      await Promise.all(wanted.flatMap((role) => work(role, call)));
+      const call: Call = { signal: AbortSignal.any([signal, stopping.signal]), log };
+      const work = Promise.all(wanted.flatMap((role) => startRole(role, call)));
+      running.add(work);
+      try {
+        await work;
+      } finally {
+        running.delete(work);
+      }
     },
-    ready: (call) => context.store.ping(call),
+    async ready(call) {
+      stopping.signal.throwIfAborted();
+      await context.store.ping(call);
+    },
+    stop,
     close() {
       closed ??= closeAll();
       return closed;

@@ -42,7 +42,7 @@ export async function serveLog(
   await platform.builds.get(tenantId, id, call);
   const lifetimeMs = Math.max(0, expiresAt * 1000 - Date.now());
   const tokenExpired = AbortSignal.timeout(Math.min(lifetimeMs, longestTimerMs));
-  const signal = AbortSignal.any([call.signal, tokenExpired]);
+  const signal = AbortSignal.any([call.signal, tokenExpired, platform.stopping]);
   const streamed = { ...call, signal };
 
   async function* events(): AsyncGenerator<ServerSentEvent> {

@@ -1,0 +1,75 @@
+import { join } from 'node:path';
+import { createLocalPipeline } from '@cygni/builder-local';
+import {
+  createDiskArtifactStore,
+  createMemoryQueue,
+  createMeteredBudget,
+  createPlatform,
+  type Logger,
+  type Platform,
+} from '@cygni/core';
+import { createLocalDeployer } from '@cygni/deployer-local';
+import {
+  createImageClient,
+  createOciRegistry,
+  createRegistryServer,
+  type RegistryServer,
+} from '@cygni/registry-oci';
+import { createPostgresStore } from '@cygni/store-postgres';
+import type { Access } from './access.ts';
+import type { Configuration } from './configuration.ts';
+
+export interface Composition {
+  readonly platform: Platform;
+  readonly registryServer: RegistryServer;
+  /** Which adapter serves each contract. */
+  readonly adapters: Readonly<Record<string, string>>;
+}
+
+/** Chooses the adapters and puts them together. Does no I/O. */
+export function compose(
+  configuration: Configuration,
+  options: {
+    readonly databaseUrl: string;
+    readonly access: Access;
+    readonly port: number;
+    readonly log: Logger;
+  },
+): Composition {
+  const { dataDirectory } = configuration;
+  const { access, log } = options;
+  const images = createImageClient();
+  const registryServer = createRegistryServer({
+    directory: join(dataDirectory, 'registry'),
+    authorize: access.authorizeImage,
+  });
+  const adapters = {
+    store: createPostgresStore({ url: options.databaseUrl }),
+    queue: createMemoryQueue(),
+    artifacts: createDiskArtifactStore({ directory: join(dataDirectory, 'artifacts') }),
+    registry: createOciRegistry({
+      host: `127.0.0.1:${options.port}`,
+      insecure: true,
+      credentials: access.imageCredentials,
+      client: images,
+    }),
+    pipeline: createLocalPipeline({
+      engine: configuration.buildEngine,
+      images,
+      directory: join(dataDirectory, 'builds'),
+    }),
+    deployer: createLocalDeployer({
+      runtime: configuration.deployRuntime,
+      images,
+      directory: join(dataDirectory, 'services'),
+    }),
+    budget: createMeteredBudget({ cap: configuration.budgetCap }),
+  };
+  const platform = createPlatform({
+    ...adapters,
+    settings: { buildConcurrency: configuration.buildConcurrency, leaseSeconds: 10 },
+    log,
+  });
+  const names = Object.entries(adapters).map(([contract, { name }]) => [contract, name]);
+  return { platform, registryServer, adapters: Object.fromEntries(names) };
+}

@@ -1,0 +1,63 @@
+import { resolve } from 'node:path';
+import { z } from 'zod';
+
+const microUnits = z.coerce.number().int().nonnegative();
+
+const environmentSchema = z.object({
+  CYGNI_DATA_DIR: z.string().min(1).default('.cygni'),
+  HOST: z.union([z.ipv4(), z.ipv6()]).default('127.0.0.1'),
+  PORT: z.coerce.number().int().min(0).max(65_535).default(8080),
+  LOG_LEVEL: z.enum(['debug', 'info', 'warn', 'error', 'silent']).default('info'),
+  /** Absent: an embedded PostgreSQL in the data directory. */
+  DATABASE_URL: z.url({ protocol: /^postgres(ql)?$/ }).optional(),
+  BUILD_ENGINE: z.enum(['auto', 'docker', 'podman', 'buildah', 'assemble']).default('auto'),
+  DEPLOY_RUNTIME: z.enum(['auto', 'docker', 'podman', 'namespaces']).default('auto'),
+  BUILD_CONCURRENCY: z.coerce.number().int().min(1).max(100).default(2),
+  /** Micro-units a tenant and month; absent: no cap until one is set over the API. */
+  BUDGET_CAP: microUnits.optional(),
+});
+
+export interface Configuration {
+  readonly dataDirectory: string;
+  readonly host: string;
+  /** 0: any free port. */
+  readonly port: number;
+  readonly logLevel: string;
+  readonly databaseUrl: string | undefined;
+  readonly buildEngine: 'auto' | 'docker' | 'podman' | 'buildah' | 'assemble';
+  readonly deployRuntime: 'auto' | 'docker' | 'podman' | 'namespaces';
+  readonly buildConcurrency: number;
+  readonly budgetCap: number | null;
+}
+
+export type ConfigurationResult =
+  | { readonly ok: true; readonly configuration: Configuration }
+  /** One line for each variable that was refused; it names the variable and never tells its value. */
+  | { readonly ok: false; readonly problems: readonly string[] };
+
+export function readConfiguration(environment: NodeJS.ProcessEnv): ConfigurationResult {
+  // A variable that is set to nothing counts as not set.
+  const present = Object.entries(environment).filter(([, value]) => value !== '');
+  const parsed = environmentSchema.safeParse(Object.fromEntries(present));
+  if (!parsed.success) {
+    const problems = parsed.error.issues.map(
+      (issue) => `${issue.path.join('.')}: ${issue.message}`,
+    );
+    return { ok: false, problems };
+  }
+  const variables = parsed.data;
+  return {
+    ok: true,
+    configuration: {
+      dataDirectory: resolve(variables.CYGNI_DATA_DIR),
+      host: variables.HOST,
+      port: variables.PORT,
+      logLevel: variables.LOG_LEVEL,
+      databaseUrl: variables.DATABASE_URL,
+      buildEngine: variables.BUILD_ENGINE,
+      deployRuntime: variables.DEPLOY_RUNTIME,
+      buildConcurrency: variables.BUILD_CONCURRENCY,
+      budgetCap: variables.BUDGET_CAP ?? null,
+    },
+  };
+}
