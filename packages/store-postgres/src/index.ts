@@ -1,1 +1,3 @@
-export {};
+export { createPostgresStore } from './create-postgres-store.ts';
+export type { PostgresStoreOptions } from './options.ts';
+export type { Pool, PoolClient, TypeParsers } from './pool.ts';

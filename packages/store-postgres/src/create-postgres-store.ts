@@ -1,0 +1,47 @@
+import { SPEC_VERSION, type Store } from '@cygni/core';
+import { createDatabase } from './database.ts';
+import { accountOperations } from './operations/accounts.ts';
+import { buildClaimOperations } from './operations/build-claims.ts';
+import { buildOperations } from './operations/builds.ts';
+import { deploymentClaimOperations } from './operations/deployment-claims.ts';
+import { deploymentOperations } from './operations/deployments.ts';
+import { eventOperations } from './operations/events.ts';
+import { logOperations } from './operations/logs.ts';
+import { outboxOperations } from './operations/outbox.ts';
+import { serviceOperations } from './operations/services.ts';
+import { sourceOperations } from './operations/sources.ts';
+import { sweepOperations } from './operations/sweep.ts';
+import { type PostgresStoreOptions, resolveOptions } from './options.ts';
+import { statement } from './statement.ts';
+
+const ping = statement('ping', 'SELECT 1');
+
+/**
+ * Keeps the truth in PostgreSQL 15 or newer, in the schema `cygni` of the database. `open`, or else the first call,
+ * brings that schema up to date. A pool that is handed in is never closed.
+ * @throws `invalid_configuration`
+ */
+export function createPostgresStore(options: PostgresStoreOptions): Store {
+  const resolved = resolveOptions(options);
+  const database = createDatabase(resolved);
+  return {
+    specVersion: SPEC_VERSION,
+    name: 'postgres',
+    open: database.open,
+    close: database.close,
+    async ping(call) {
+      await database.run(ping, [], call);
+    },
+    ...sourceOperations(database),
+    ...buildOperations(database),
+    ...buildClaimOperations(database),
+    ...logOperations(database),
+    ...deploymentOperations(database, { maximumAttempts: resolved.maximumDeploymentAttempts }),
+    ...deploymentClaimOperations(database),
+    ...serviceOperations(database),
+    ...accountOperations(database),
+    ...outboxOperations(database),
+    ...sweepOperations(database),
+    ...eventOperations(database),
+  };
+}

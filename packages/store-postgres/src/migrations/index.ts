@@ -1,0 +1,10 @@
+import { truth } from './0001_truth.ts';
+
+export interface Migration {
+  readonly version: number;
+  readonly name: string;
+  readonly sql: string;
+}
+
+/** In order. One that was released is never changed: the next one is added. */
+export const migrations: readonly Migration[] = [truth];

@@ -1,0 +1,101 @@
+import { idSchema, type Store, sourceSchema } from '@cygni/core';
+import type { Database } from '../database.ts';
+import { parseRow, part } from '../rows.ts';
+import { statement } from '../statement.ts';
+import { buildColumns, buildOf } from './builds.ts';
+import { ending } from './ending.ts';
+
+/** $1 build, $2 seconds. */
+const claim = statement(
+  'build-claim',
+  `WITH build AS (
+    UPDATE cygni.builds
+       SET state = 'RUNNING', attempt = attempt + 1, counted_attempts = counted_attempts + 1,
+           lease_until = now() + $2::float8 * interval '1 second', started_at = coalesce(started_at, now())
+     WHERE id = $1
+       AND (state = 'QUEUED' OR (state = 'RUNNING' AND lease_until < now()))
+       AND counted_attempts < maximum_attempts
+    RETURNING *
+  ),
+  event AS (
+    INSERT INTO cygni.events (tenant_id, type, subject, data)
+    SELECT tenant_id, 'build.started', id, json_build_object('attempt', attempt) FROM build
+  )
+  SELECT ${buildColumns},
+         source.id AS "source.id", source.tenant_id AS "source.tenantId", source.key AS "source.key",
+         source.size_bytes AS "source.sizeBytes", source.sha256 AS "source.sha256",
+         source.created_at AS "source.createdAt"
+    FROM build JOIN cygni.sources AS source ON source.tenant_id = build.tenant_id AND source.id = build.source_id`,
+);
+
+/** $1 build, $2 attempt, $3 seconds. */
+const heartbeat = statement(
+  'build-heartbeat',
+  `UPDATE cygni.builds
+      SET lease_until = now() + $3::float8 * interval '1 second'
+    WHERE id = $1 AND attempt = $2 AND state = 'RUNNING'
+   RETURNING cancel_requested AS "cancelRequested"`,
+);
+
+/** $1 build, $2 attempt, $3 state, $4 image, $5 failure, $6 charge, $7 reason. */
+const finish = statement(
+  'build-finish',
+  `WITH ended AS (
+    UPDATE cygni.builds
+       SET state = $3, image = $4, failure = $5, cost = least($6::bigint, estimate),
+           lease_until = NULL, finished_at = now()
+     WHERE id = $1 AND attempt = $2 AND state = 'RUNNING'
+    RETURNING tenant_id, id, state, cost, $7::text AS reason
+  ),
+  ${ending('build')}
+  SELECT id FROM ended`,
+);
+
+/** $1 build, $2 attempt, $3 whether the attempt counts. One that is to be cancelled ends here: nobody would take it. */
+const release = statement(
+  'build-release',
+  `WITH build AS (
+    UPDATE cygni.builds
+       SET state = CASE WHEN cancel_requested THEN 'CANCELLED' ELSE 'QUEUED' END,
+           cost = CASE WHEN cancel_requested THEN 0 END,
+           finished_at = CASE WHEN cancel_requested THEN now() END,
+           counted_attempts = counted_attempts - CASE WHEN $3::boolean THEN 0 ELSE 1 END,
+           lease_until = NULL, enqueued_at = now()
+     WHERE id = $1 AND attempt = $2 AND state = 'RUNNING'
+    RETURNING *
+  ),
+  message AS (
+    INSERT INTO cygni.outbox (kind, work_id) SELECT 'build', id FROM build WHERE state = 'QUEUED'
+  ),
+  ended AS (
+    SELECT tenant_id, id, state, cost, 'cancelled' AS reason FROM build WHERE state = 'CANCELLED'
+  ),
+  ${ending('build')}
+  SELECT id FROM build`,
+);
+
+export function buildClaimOperations(
+  database: Database,
+): Pick<Store, 'claimBuild' | 'heartbeatBuild' | 'finishBuild' | 'releaseBuild'> {
+  return {
+    async claimBuild(id, leaseSeconds, call) {
+      if (!idSchema.safeParse(id).success) return null;
+      const [row] = await database.run(claim, [id, leaseSeconds], call);
+      if (!row) return null;
+      return { build: buildOf(row), source: parseRow(sourceSchema, part(row, 'source')) };
+    },
+    async heartbeatBuild({ id, attempt }, leaseSeconds, call) {
+      const [row] = await database.run(heartbeat, [id, attempt, leaseSeconds], call);
+      return row ? { cancelRequested: row.cancelRequested === true } : null;
+    },
+    async finishBuild({ id, attempt }, { state, image, failure, charge }, call) {
+      const documents = [image, failure].map((each) => each && JSON.stringify(each));
+      const reason = failure?.reason ?? null;
+      const values = [id, attempt, state, ...documents, charge, reason];
+      return (await database.run(finish, values, call)).length > 0;
+    },
+    async releaseBuild({ id, attempt }, { countAttempt }, call) {
+      return (await database.run(release, [id, attempt, countAttempt], call)).length > 0;
+    },
+  };
+}

@@ -1,0 +1,52 @@
+import {
+  type Call,
+  CygniError,
+  idSchema,
+  type Source,
+  type Store,
+  sourceSchema,
+} from '@cygni/core';
+import type { Database } from '../database.ts';
+import { parseRow } from '../rows.ts';
+import { statement } from '../statement.ts';
+
+const columns =
+  'id, tenant_id AS "tenantId", key, size_bytes AS "sizeBytes", sha256, created_at AS "createdAt"';
+
+const add = statement(
+  'source-add',
+  `INSERT INTO cygni.sources (tenant_id, id, key, size_bytes, sha256)
+   VALUES ($1, $2, $3, $4, $5)
+   ON CONFLICT DO NOTHING
+   RETURNING ${columns}`,
+);
+
+const read = statement(
+  'source-read',
+  `SELECT ${columns} FROM cygni.sources WHERE tenant_id = $1 AND id = $2`,
+);
+
+export async function getSource(
+  database: Database,
+  tenantId: string,
+  id: string,
+  call: Call,
+): Promise<Source | null> {
+  if (!idSchema.safeParse(id).success) return null;
+  const [row] = await database.run(read, [tenantId, id], call);
+  return row ? parseRow(sourceSchema, row) : null;
+}
+
+export function sourceOperations(database: Database): Pick<Store, 'addSource' | 'getSource'> {
+  return {
+    async addSource(source, call) {
+      const { tenantId, id, key, sizeBytes, sha256 } = source;
+      const [row] = await database.run(add, [tenantId, id, key, sizeBytes, sha256], call);
+      if (row) return parseRow(sourceSchema, row);
+      const existing = await getSource(database, tenantId, id, call);
+      if (existing?.key === key && existing.sha256 === sha256) return existing;
+      throw new CygniError('conflict', `there is another source ${id}`);
+    },
+    getSource: (tenantId, id, call) => getSource(database, tenantId, id, call),
+  };
+}
