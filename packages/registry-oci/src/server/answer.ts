@@ -75,7 +75,7 @@ function refuse(
   error: unknown,
 ): void {
   const { request, response } = each;
-  if (response.headersSent || response.destroyed || request.destroyed) {
+  if (response.headersSent || response.destroyed || request.socket.destroyed) {
     // Half an answer, or nobody to give one to.
     stores.log.debug({ reason: String(error) }, 'a registry request was broken off');
     response.destroy();

@@ -5,10 +5,10 @@ import { gzipSync } from 'node:zlib';
 import { mediaTypes } from '@cygni/core';
 
 export interface Image {
-  readonly manifest: Buffer;
+  readonly manifest: Buffer<ArrayBuffer>;
   readonly digest: string;
-  readonly config: Buffer;
-  readonly layer: Buffer;
+  readonly config: Buffer<ArrayBuffer>;
+  readonly layer: Buffer<ArrayBuffer>;
 }
 
 export function sha256(bytes: Uint8Array): string {
@@ -22,7 +22,7 @@ export function descriptor(mediaType: string, bytes: Uint8Array) {
 /** An image of one layer with one file, whose content is `text`. */
 export function imageSaying(text: string, architecture = 'amd64'): Image {
   const tar = tarWith('hello.txt', Buffer.from(text));
-  const layer = gzipSync(tar);
+  const layer = Buffer.from(gzipSync(tar));
   const config = Buffer.from(
     JSON.stringify({
       architecture,

@@ -34,9 +34,9 @@ export async function pushImage(
   reference: string,
   image: Image,
 ): Promise<Response> {
-  await pushBlob(registry, repository, Buffer.from(image.config));
-  await pushBlob(registry, repository, Buffer.from(image.layer));
-  return pushManifest(registry, repository, reference, Buffer.from(image.manifest));
+  await pushBlob(registry, repository, image.config);
+  await pushBlob(registry, repository, image.layer);
+  return pushManifest(registry, repository, reference, image.manifest);
 }
 
 /** The code of a spec error body. */

@@ -1,0 +1,114 @@
+import { rm, utimes } from 'node:fs/promises';
+import path from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { type Embedded, embedded } from './support/embedded.ts';
+import { imageSaying, sha256 } from './support/image.ts';
+import { codeOf, pushBlob, pushImage, pushManifest } from './support/push.ts';
+
+const kept = imageSaying('kept');
+const dropped = imageSaying('dropped', 'arm64');
+const never = () => new AbortController().signal;
+
+async function has(registry: Embedded, repository: string, bytes: Uint8Array): Promise<boolean> {
+  const found = await fetch(registry.url(`${repository}/blobs/${sha256(bytes)}`));
+  await found.arrayBuffer();
+  return found.status === 200;
+}
+
+describe('collecting garbage', () => {
+  it('deletes what no manifest refers to any more, and nothing else', async () => {
+    await using registry = await embedded({ limits: { garbageGraceMs: 0 } });
+    await pushImage(registry, 'acme/site', 'kept', kept);
+    await pushImage(registry, 'acme/site', 'dropped', dropped);
+    await pushBlob(registry, 'acme/site', Buffer.from('an orphan'));
+    await fetch(registry.url(`acme/site/manifests/${dropped.digest}`), { method: 'DELETE' });
+
+    expect(await registry.server.collectGarbage({ signal: never() })).toEqual({
+      deletedBlobs: 4,
+      freedBytes:
+        dropped.manifest.byteLength + dropped.config.byteLength + dropped.layer.byteLength + 9,
+    });
+    expect(await has(registry, 'acme/site', kept.layer)).toBe(true);
+    expect((await fetch(registry.url('acme/site/manifests/kept'))).status).toBe(200);
+    expect(await has(registry, 'acme/site', dropped.layer)).toBe(false);
+    expect(await registry.server.collectGarbage({ signal: never() })).toEqual({
+      deletedBlobs: 0,
+      freedBytes: 0,
+    });
+  });
+
+  it('keeps content for one repository without leaving it to another that dropped it', async () => {
+    await using registry = await embedded({ limits: { garbageGraceMs: 0 } });
+    await pushImage(registry, 'acme/site', 'one', kept);
+    await pushImage(registry, 'other/site', 'one', kept);
+    await fetch(registry.url(`other/site/manifests/${kept.digest}`), { method: 'DELETE' });
+    const { deletedBlobs } = await registry.server.collectGarbage({ signal: never() });
+    expect(deletedBlobs).toBe(0);
+    expect(await has(registry, 'acme/site', kept.layer)).toBe(true);
+    expect(await has(registry, 'other/site', kept.layer)).toBe(false);
+  });
+
+  it('leaves alone what was pushed or asked for within the grace period', async () => {
+    await using registry = await embedded();
+    await pushBlob(registry, 'acme/site', kept.layer);
+    await pushBlob(registry, 'acme/site', kept.config);
+    await age(registry, 'acme/site', kept.layer);
+    await age(registry, 'acme/site', kept.config);
+    // A pusher hears that the layer is there, and so does not send it.
+    await fetch(registry.url(`acme/site/blobs/${sha256(kept.layer)}`), { method: 'HEAD' });
+
+    const { deletedBlobs } = await registry.server.collectGarbage({ signal: never() });
+    expect(deletedBlobs).toBe(1);
+    const refused = await pushManifest(registry, 'acme/site', 'one', kept.manifest);
+    expect(await codeOf(refused)).toBe('MANIFEST_BLOB_UNKNOWN');
+    await pushBlob(registry, 'acme/site', kept.config);
+    const accepted = await pushManifest(registry, 'acme/site', 'one', kept.manifest);
+    expect(accepted.status).toBe(201);
+  });
+
+  it('never leaves a manifest without its content, however pushes and collections meet', async () => {
+    await using registry = await embedded({ limits: { garbageGraceMs: 0 } });
+    for (let round = 0; round < 15; round += 1) {
+      const image = imageSaying(`round ${round}`);
+      const collections = [1, 2].map(() => registry.server.collectGarbage({ signal: never() }));
+      const pushed = await pushImage(registry, `acme/site${round}`, 'one', image);
+      await Promise.all(collections);
+      if (pushed.status === 201) {
+        expect(await has(registry, `acme/site${round}`, image.layer)).toBe(true);
+        expect(await has(registry, `acme/site${round}`, image.config)).toBe(true);
+      } else {
+        expect(await codeOf(pushed)).toBe('MANIFEST_BLOB_UNKNOWN');
+      }
+    }
+  });
+
+  it('deletes nothing when it cannot read what a manifest refers to', async () => {
+    await using registry = await embedded({ limits: { garbageGraceMs: 0 } });
+    await pushImage(registry, 'acme/site', 'one', kept);
+    await rm(blobFile(registry, kept.manifest));
+    await expect(registry.server.collectGarbage({ signal: never() })).rejects.toMatchObject({
+      code: 'integrity',
+    });
+    expect(await has(registry, 'acme/site', kept.layer)).toBe(true);
+  });
+
+  it('stops when it is told to', async () => {
+    await using registry = await embedded();
+    await pushImage(registry, 'acme/site', 'one', kept);
+    await expect(
+      registry.server.collectGarbage({ signal: AbortSignal.abort() }),
+    ).rejects.toMatchObject({ code: 'aborted' });
+  });
+});
+
+function blobFile(registry: Embedded, bytes: Uint8Array): string {
+  const hex = sha256(bytes).slice('sha256:'.length);
+  return path.join(registry.directory, 'blobs', 'sha256', hex.slice(0, 2), hex);
+}
+
+async function age(registry: Embedded, repository: string, bytes: Uint8Array): Promise<void> {
+  const hex = sha256(bytes).slice('sha256:'.length);
+  const link = path.join(registry.directory, 'repositories', repository, '_blobs', hex);
+  const past = new Date(Date.now() - 2 * 60 * 60 * 1000);
+  for (const file of [link, blobFile(registry, bytes)]) await utimes(file, past, past);
+}
