@@ -1,0 +1,52 @@
+import { randomUUID } from 'node:crypto';
+import { mkdir, readdir, rm } from 'node:fs/promises';
+import { hostname } from 'node:os';
+import { join } from 'node:path';
+import type { Call } from '@cygni/core';
+import type { Engine } from '../engine/engine.ts';
+
+/** Directories that pipelines of this very process use. */
+const inUse = new Set<string>();
+
+export interface RunDirectory {
+  /** Creates this process's directory, and removes those of processes that are no more. */
+  open(call: Call): Promise<void>;
+  pathOf(key: string): string;
+  close(): Promise<void>;
+}
+
+export function createRunDirectory(parent: string, engine: Engine): RunDirectory {
+  const own = `${hostname()}.${process.pid}.${randomUUID().slice(0, 8)}`;
+
+  function isLeftover(name: string): boolean {
+    if (!name.startsWith(`${hostname()}.`) || inUse.has(join(parent, name))) return false;
+    const pid = Number(name.split('.').at(-2));
+    // A process in a container often has the same number after a restart.
+    return Number.isSafeInteger(pid) && (pid === process.pid || !isAlive(pid));
+  }
+
+  return {
+    pathOf: (key) => join(parent, own, key),
+    async open(call) {
+      inUse.add(join(parent, own));
+      await mkdir(join(parent, own), { recursive: true, mode: 0o700 });
+      for (const name of (await readdir(parent)).filter(isLeftover)) {
+        call.log.info({ directory: join(parent, name) }, 'removing what a former process left');
+        await engine.cleanUp(join(parent, name), call);
+      }
+    },
+    async close() {
+      await rm(join(parent, own), { recursive: true, force: true, maxRetries: 3 });
+      inUse.delete(join(parent, own));
+    },
+  };
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return error instanceof Error && 'code' in error && error.code === 'EPERM';
+  }
+}
