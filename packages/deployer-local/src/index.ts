@@ -1,1 +1,2 @@
-export {};
+export { createLocalDeployer } from './create-local-deployer.ts';
+export type { LocalDeployerOptions } from './options.ts';
