@@ -47,7 +47,7 @@ export function createImageClient(options: ImageClientOptions = {}): OciImageCli
     ? undefined
     : new Agent({
         connect: { timeout: settings.timeouts.connectMs },
-        connections: 16,
+        connections: 64,
         allowH2: false,
       });
   const wire = {

@@ -2,7 +2,7 @@ import { CygniError, digestSchema, tagSchema } from '@cygni/core';
 import { z } from 'zod';
 
 /** A repository name by the grammar of the OCI distribution spec. */
-export const ociRepositorySchema = z
+const ociRepositorySchema = z
   .string()
   .max(255)
   .regex(

@@ -1,9 +1,8 @@
 import { createHash } from 'node:crypto';
-import type { RepositoryLocation } from '@cygni/core';
+import { CygniError, type RepositoryLocation } from '@cygni/core';
 import { z } from 'zod';
 import { type Challenge, parseChallenges } from './challenge.ts';
 import { discard, exchange, failureOf, readBody, type Wire } from './exchange.ts';
-import { ResponseFailure } from './response-failure.ts';
 
 export interface Authorizer {
   /** The Authorization header that worked last time, if it is still good. */
@@ -12,7 +11,7 @@ export interface Authorizer {
   /**
    * Answers a 401: finds the header that its challenge asks for. Undefined where there is none,
    * or only the one that has just been refused.
-   * @throws ResponseFailure if the token server refuses
+   * @throws ResponseFailure if the token server refuses, `forbidden` if there is none to trust
    */
   answer(
     location: RepositoryLocation,
@@ -119,12 +118,14 @@ async function fetchToken(
   );
   if (response.statusCode >= 300 && response.statusCode < 400) {
     await discard(response);
-    throw new ResponseFailure(response.statusCode, [], undefined);
+    throw refusedBy('has a token server that redirects');
   }
   if (response.statusCode !== 200) throw await failureOf(response);
   const token = parseToken(await readBody(response, maximumTokenBytes));
   // Anything else would not be a header, or would be two.
-  if (!token || !/^[\x21-\x7e]+$/.test(token.value)) throw new ResponseFailure(401, [], undefined);
+  if (!token || !/^[\x21-\x7e]+$/.test(token.value)) {
+    throw refusedBy('has a token server that answers with no token');
+  }
   return token;
 }
 
@@ -133,9 +134,13 @@ function realmOf(challenge: Challenge, location: RepositoryLocation): URL {
   const url = URL.parse(challenge.parameters.get('realm') ?? '');
   const allowed = location.insecure ? ['https:', 'http:'] : ['https:'];
   if (!url || !allowed.includes(url.protocol) || url.username !== '' || url.password !== '') {
-    throw new ResponseFailure(401, [], undefined);
+    throw refusedBy('names no token server that credentials may go to');
   }
   return url;
+}
+
+function refusedBy(how: string): CygniError {
+  return new CygniError('forbidden', `the registry ${how}`);
 }
 
 function parseToken(bytes: Buffer): z.output<typeof tokenSchema> | undefined {

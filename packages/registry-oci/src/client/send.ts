@@ -1,4 +1,4 @@
-import type { Call, RepositoryLocation } from '@cygni/core';
+import { type Call, CygniError, type RepositoryLocation } from '@cygni/core';
 import type { Authorizer } from './authorizer.ts';
 import { endpointOf } from './endpoint.ts';
 import {
@@ -12,7 +12,7 @@ import {
 } from './exchange.ts';
 import { ResponseFailure } from './response-failure.ts';
 
-export interface RegistryRequest {
+interface RegistryRequest {
   readonly location: RepositoryLocation;
   readonly method: Exchange['method'];
   /** Below `/v2/<repository>/`, or a whole URL that the registry gave. */
@@ -53,7 +53,7 @@ export function createSend(wire: Wire, authorizer: Authorizer): Send {
       await discard(response);
       url = resolveUrl(next, url, request.location);
     }
-    throw new ResponseFailure(310, [], undefined);
+    throw misled(`redirects more than ${maximumRedirects} times`);
   };
 
   async function authorized(request: RegistryRequest, url: URL, call: Call): Promise<Response> {
@@ -69,7 +69,7 @@ export function createSend(wire: Wire, authorizer: Authorizer): Send {
   }
 }
 
-/** An address that the registry gave, which may be relative. @throws ResponseFailure if it leads out of TLS */
+/** An address that the registry gave, which may be relative. @throws `unavailable` if it leads out of TLS */
 export function resolveUrl(value: string, base: URL, location: RepositoryLocation): URL {
   const url = URL.parse(value, base.href);
   if (!url) throw new ResponseFailure(502, [], undefined);
@@ -79,7 +79,12 @@ export function resolveUrl(value: string, base: URL, location: RepositoryLocatio
 
 function assertScheme(url: URL, location: RepositoryLocation): void {
   const allowed = url.protocol === 'https:' || (url.protocol === 'http:' && location.insecure);
-  if (!allowed) throw new ResponseFailure(310, [], undefined);
+  if (!allowed) throw misled(`leads to a ${url.protocol} address`);
+}
+
+/** Not worth another try: it is set up like that. */
+function misled(how: string): CygniError {
+  return new CygniError('unavailable', `the registry ${how}`, { retryable: false });
 }
 
 function toExchange(

@@ -2,7 +2,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Readable } from 'node:stream';
 import { SpecFailure } from './spec-failure.ts';
 
-const unreadBytes = 8 * 1024 * 1024;
+const unreadBytes = 64 * 1024 * 1024;
 const unreadMs = 5000;
 
 /** A request's body. A client that sends nothing for so long loses its connection; time spent on our side does not count. */

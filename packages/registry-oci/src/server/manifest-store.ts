@@ -15,7 +15,7 @@ import type { LiveReferences } from './live-references.ts';
 import { type ManifestContent, readManifest } from './manifest-content.ts';
 import { SpecFailure } from './spec-failure.ts';
 
-export interface StoredManifest {
+interface StoredManifest {
   readonly digest: string;
   readonly mediaType: string;
   readonly bytes: Buffer;

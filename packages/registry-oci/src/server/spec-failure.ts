@@ -1,5 +1,5 @@
 /** The error codes of the OCI distribution spec, with the status each is answered with. */
-export const specStatus = {
+const specStatus = {
   BLOB_UNKNOWN: 404,
   BLOB_UPLOAD_INVALID: 400,
   BLOB_UPLOAD_UNKNOWN: 404,

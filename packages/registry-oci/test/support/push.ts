@@ -4,7 +4,7 @@ import { type Image, sha256 } from './image.ts';
 
 /** Pushes with nothing but fetch, so that a mistake of our client cannot hide one of our server. */
 export async function pushBlob(
-  registry: Embedded,
+  registry: Pick<Embedded, 'url'>,
   repository: string,
   bytes: Uint8Array<ArrayBuffer>,
 ): Promise<Response> {
@@ -15,7 +15,7 @@ export async function pushBlob(
 }
 
 export async function pushManifest(
-  registry: Embedded,
+  registry: Pick<Embedded, 'url'>,
   repository: string,
   reference: string,
   bytes: Uint8Array<ArrayBuffer>,
@@ -29,7 +29,7 @@ export async function pushManifest(
 }
 
 export async function pushImage(
-  registry: Embedded,
+  registry: Pick<Embedded, 'url'>,
   repository: string,
   reference: string,
   image: Image,
