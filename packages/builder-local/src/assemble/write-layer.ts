@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { createReadStream, createWriteStream } from 'node:fs';
+import { constants, createReadStream, createWriteStream } from 'node:fs';
 import { pipeline } from 'node:stream/promises';
 import { setImmediate } from 'node:timers/promises';
 import { Gzip } from 'fflate';
@@ -62,7 +62,8 @@ async function writeEntries(archive: Pack, { changes, read, mtime }: WriteLayerI
   for (const [name, node] of [...changes].sort(byName)) {
     const header = {
       name,
-      mode: node.mode,
+      // tar-stream takes a mode of 0 for none and puts its default there; a bit that it masks out prevents that.
+      mode: node.mode | constants.S_IFREG,
       uid: node.uid,
       gid: node.gid,
       mtime: new Date(mtime * 1000),

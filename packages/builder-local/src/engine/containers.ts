@@ -1,4 +1,6 @@
+import { createHash } from 'node:crypto';
 import { readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Call } from '@cygni/core';
 import { BuildFault } from '../build-fault.ts';
@@ -21,8 +23,8 @@ import { runProcess } from './run-process.ts';
  */
 export function createContainersEngine(name: 'podman' | 'buildah'): Engine {
   const storage = (directory: string) => [
-    `--root=${join(directory, 's')}`,
-    `--runroot=${join(directory, 'r')}`,
+    `--root=${join(directory, 'storage')}`,
+    `--runroot=${runRoot(directory)}`,
   ];
 
   async function run(input: EngineJob, words: readonly string[], isQuiet = false) {
@@ -83,6 +85,15 @@ export function createContainersEngine(name: 'podman' | 'buildah'): Engine {
       return pushImage(image, { images, destination, tags, write, call });
     },
 
-    cleanUp: (directory, call) => removeStorage(directory, [name, 'unshare'], call),
+    async cleanUp(directory, call) {
+      await removeStorage(directory, [name, 'unshare'], call);
+      await removeStorage(runRoot(directory), [name, 'unshare'], call);
+    },
   };
+}
+
+/** podman refuses a path of more than 50 characters here, so it cannot lie in the build's directory. */
+function runRoot(directory: string): string {
+  const name = createHash('sha256').update(directory).digest('hex').slice(0, 16);
+  return join(tmpdir(), `cygni-${name}`);
 }

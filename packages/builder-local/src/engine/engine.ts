@@ -25,6 +25,6 @@ export interface Engine {
   check(call: Call): Promise<void>;
   /** @throws BuildFault */
   build(input: EngineJob): Promise<PushedImage>;
-  /** Ends and deletes all that a build has left in its directory, whatever state it was in. */
+  /** Ends and deletes all that a build has left, its directory with it, whatever state it was in. */
   cleanUp(directory: string, call: Call): Promise<void>;
 }

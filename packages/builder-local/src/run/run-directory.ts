@@ -4,6 +4,7 @@ import { hostname } from 'node:os';
 import { join } from 'node:path';
 import type { Call } from '@cygni/core';
 import type { Engine } from '../engine/engine.ts';
+import { workDirectory } from './start-run.ts';
 
 /** Directories that pipelines of this very process use. */
 const inUse = new Set<string>();
@@ -25,6 +26,14 @@ export function createRunDirectory(parent: string, engine: Engine): RunDirectory
     return Number.isSafeInteger(pid) && (pid === process.pid || !isAlive(pid));
   }
 
+  async function removeLeftover(directory: string, call: Call): Promise<void> {
+    for (const entry of await readdir(directory, { withFileTypes: true })) {
+      if (!entry.isDirectory()) continue;
+      await engine.cleanUp(workDirectory(join(directory, entry.name)), call);
+    }
+    await rm(directory, { recursive: true, force: true, maxRetries: 3 });
+  }
+
   return {
     pathOf: (key) => join(parent, own, key),
     async open(call) {
@@ -32,7 +41,7 @@ export function createRunDirectory(parent: string, engine: Engine): RunDirectory
       await mkdir(join(parent, own), { recursive: true, mode: 0o700 });
       for (const name of (await readdir(parent)).filter(isLeftover)) {
         call.log.info({ directory: join(parent, name) }, 'removing what a former process left');
-        await engine.cleanUp(join(parent, name), call);
+        await removeLeftover(join(parent, name), call);
       }
     },
     async close() {

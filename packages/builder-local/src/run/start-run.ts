@@ -1,4 +1,4 @@
-import { mkdir } from 'node:fs/promises';
+import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import {
   abortedError,
@@ -30,6 +30,11 @@ export interface StartRunInput {
   readonly log: Logger;
 }
 
+/** Where the engine works, within a run's directory. */
+export function workDirectory(runDirectory: string): string {
+  return join(runDirectory, 'work');
+}
+
 export interface LocalRun extends BuildRun {
   /** Resolves when the run has ended and nothing but its log is left. */
   readonly ended: Promise<BuildOutcome>;
@@ -40,6 +45,7 @@ export interface LocalRun extends BuildRun {
 /** Starts a build in the background. Its directory is gone when it ends; its log stays until it is discarded. */
 export async function startRun(input: StartRunInput): Promise<LocalRun> {
   const { job, engine, directory, log } = input;
+  const work = workDirectory(directory);
   await mkdir(directory, { recursive: true, mode: 0o700 });
   const runLog = await createRunLog(`${directory}.log`, input.limits.logBytes);
   const controller = new AbortController();
@@ -70,7 +76,6 @@ export async function startRun(input: StartRunInput): Promise<LocalRun> {
   async function build(call: Call) {
     const archive = join(directory, 'source.tar.gz');
     const contextDirectory = join(directory, 'context');
-    const work = join(directory, 'work');
     await receiveArchive(job.source, archive, call);
     const tree = await unpackArchive(archive, contextDirectory, input.limits, call.signal);
     await mkdir(work);
@@ -90,7 +95,8 @@ export async function startRun(input: StartRunInput): Promise<LocalRun> {
 
   async function cleanUp(): Promise<void> {
     try {
-      await engine.cleanUp(directory, { signal: AbortSignal.timeout(cleanUpMs), log });
+      await engine.cleanUp(work, { signal: AbortSignal.timeout(cleanUpMs), log });
+      await rm(directory, { recursive: true, force: true, maxRetries: 3 });
     } catch (error) {
       log.error({ err: error, directory }, 'cannot delete the directory of a build');
     }

@@ -2,8 +2,8 @@ import { randomUUID } from 'node:crypto';
 import { mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { BuildJob, BuildOutcome, BuildPipeline, Call, Logger } from '@cygni/core';
 import { createLocalPipeline, type LocalPipelineOptions } from '@cygni/builder-local';
+import type { BuildJob, BuildOutcome, BuildPipeline, Call, Logger } from '@cygni/core';
 import { type Files, sourceOf } from './archive.ts';
 import type { TestRegistry } from './registry.ts';
 
@@ -11,7 +11,10 @@ const silent: Logger = { debug() {}, info() {}, warn() {}, error() {} };
 
 /** `CYGNI_TEST_LOG` shows what a pipeline logs. */
 const shown = process.env.CYGNI_TEST_LOG
-  ? { ...silent, error: (fields: object) => process.stderr.write(`${Object.values(fields).join(' ')}\n`) }
+  ? {
+      ...silent,
+      error: (fields: object) => process.stderr.write(`${Object.values(fields).join(' ')}\n`),
+    }
   : silent;
 
 export function call(signal: AbortSignal = AbortSignal.timeout(60_000)): Call {

@@ -4,8 +4,8 @@ import {
   hostPlatform,
   type ImageConfig,
   type ImageManifest,
-  readImage,
   type RepositoryLocation,
+  readImage,
 } from '@cygni/core';
 import { extract } from 'tar-stream';
 import { call } from './build.ts';
@@ -43,9 +43,10 @@ export async function pullImage(
     for await (const entry of archive) {
       const { header } = entry;
       const name = header.name.replace(/\/$/, '');
-      const mode = header.mode.toString(8).padStart(4, '0');
+      const mode = (header.mode & 0o7777).toString(8).padStart(4, '0');
       const owner = `${header.uid}:${header.gid}`;
-      const kind = { file: 'file', directory: 'dir', symlink: 'link' }[String(header.type)] ?? header.type;
+      const kind =
+        { file: 'file', directory: 'dir', symlink: 'link' }[String(header.type)] ?? header.type;
       const suffix = header.type === 'symlink' ? ` -> ${header.linkname}` : '';
       const content = await text(entry);
       const shownMode = header.type === 'symlink' ? '' : ` ${mode}`;
