@@ -5,9 +5,10 @@ import { createAuthorizer } from './client/authorizer.ts';
 import { getBlob } from './client/download-blob.ts';
 import { listTags } from './client/list-tags.ts';
 import { deleteManifest, getManifest, putManifest } from './client/manifests.ts';
+import { mountBlob } from './client/mount-blob.ts';
 import { createRetry } from './client/retry.ts';
 import { createSend } from './client/send.ts';
-import { mountBlob, putBlob } from './client/upload-blob.ts';
+import { putBlob } from './client/upload-blob.ts';
 import { imageClientOptionsSchema, parseOptions } from './options.ts';
 
 /**

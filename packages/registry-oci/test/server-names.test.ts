@@ -84,13 +84,14 @@ describe('names that reach the embedded registry', () => {
         fc.nat(2000),
         (parts, repeat) => {
           const name = `/v2/${parts.join('').repeat(repeat).slice(0, 16_000)}!/manifests/x`;
-          const started = performance.now();
+          // The processor's time, not the clock's: a busy machine is no fault of ours.
+          const started = process.cpuUsage();
           try {
             routeOf(name);
           } catch (error) {
             expect(error).toBeInstanceOf(SpecFailure);
           }
-          expect(performance.now() - started).toBeLessThan(100);
+          expect(process.cpuUsage(started).user).toBeLessThan(100_000);
         },
       ),
       { numRuns: 200 },

@@ -9,18 +9,15 @@ import {
 import type { ImageClientSettings } from '../options.ts';
 import { assertDigest } from '../reference.ts';
 import { fromCaller, inChunksOf, SourceFailure, wrongContent } from './chunks.ts';
-import { endpointOf, siblingOf } from './endpoint.ts';
-import { discard, headerOf, type Response } from './exchange.ts';
-import { isResponseFailure, ResponseFailure } from './response-failure.ts';
+import { endpointOf } from './endpoint.ts';
+import { discard } from './exchange.ts';
+import { isResponseFailure } from './response-failure.ts';
 import type { Retry } from './retry.ts';
-import { pullScope, pushScope } from './scopes.ts';
-import { resolveUrl, type Send } from './send.ts';
+import { pushScope } from './scopes.ts';
+import type { Send } from './send.ts';
+import { begin, cancel, nextUrl, type Session, withDigest } from './upload-session.ts';
 
 type Sizes = Pick<ImageClientSettings, 'monolithicBytes' | 'chunkBytes'>;
-
-/** A registry may ask for larger chunks, up to what this process wants to hold. */
-const largestChunkBytes = 64 * 1024 * 1024;
-const cancelWithinMs = 5000;
 
 /** Uploads a blob unless the registry has it. A try that fails for a passing reason is begun again from `open()`. */
 export async function putBlob(
@@ -122,68 +119,6 @@ export async function putBlob(
   }
 }
 
-/** Asks the registry to take a blob over from another of its repositories. Returns whether it did. */
-export async function mountBlob(
-  send: Send,
-  retry: Retry,
-  location: RepositoryLocation,
-  from: string,
-  digest: string,
-  call: Call,
-): Promise<boolean> {
-  assertDigest(digest);
-  const { repository } = endpointOf(location);
-  const source = siblingOf(location, from);
-  const scopes = [pushScope(repository), pullScope(source)];
-  const query = new URLSearchParams({ mount: digest, from: source });
-  const what = `mount of blob ${location.host}/${location.repository}@${digest}`;
-  return await retry(what, call, async () => {
-    const target = `blobs/uploads/?${query}`;
-    const response = await send(
-      { location, method: 'POST', target, scopes, expect: [201, 202] },
-      call,
-    );
-    await discard(response);
-    if (response.statusCode === 201) return true;
-    const header = headerOf(response, 'location');
-    if (header !== undefined) {
-      const url = resolveUrl(header, endpointOf(location).origin, location);
-      await cancel(send, location, url, scopes, call);
-    }
-    return false;
-  });
-}
-
-interface Session {
-  readonly url: URL;
-  readonly minimumChunkBytes: number;
-}
-
-async function begin(
-  send: Send,
-  location: RepositoryLocation,
-  target: string,
-  scopes: readonly string[],
-  call: Call,
-): Promise<Session> {
-  const response = await send({ location, method: 'POST', target, scopes, expect: [202] }, call);
-  await discard(response);
-  const minimum = Number(headerOf(response, 'oci-chunk-min-length') ?? 0);
-  if (!(minimum <= largestChunkBytes)) {
-    throw new CygniError('unsupported', `the registry wants chunks of ${minimum} bytes`);
-  }
-  return {
-    url: nextUrl(response, endpointOf(location).origin, location),
-    minimumChunkBytes: minimum,
-  };
-}
-
-function nextUrl(response: Response, base: URL, location: RepositoryLocation): URL {
-  const header = headerOf(response, 'location');
-  if (header === undefined) throw new ResponseFailure(502, [], undefined);
-  return resolveUrl(header, base, location);
-}
-
 async function hasBlob(
   send: Send,
   location: RepositoryLocation,
@@ -209,33 +144,6 @@ async function hasBlob(
     if (isResponseFailure(error, 404)) return false;
     throw error;
   }
-}
-
-/** Registries drop abandoned sessions by themselves; this spares them the wait, and may fail. */
-async function cancel(
-  send: Send,
-  location: RepositoryLocation,
-  target: URL,
-  scopes: readonly string[],
-  call: Call,
-): Promise<void> {
-  const signal = AbortSignal.any([call.signal, AbortSignal.timeout(cancelWithinMs)]);
-  try {
-    const response = await send(
-      { location, method: 'DELETE', target, scopes, expect: [200, 202, 204] },
-      { ...call, signal },
-    );
-    await discard(response);
-  } catch (error) {
-    call.log.debug({ reason: String(error) }, 'an upload session could not be cancelled');
-  }
-}
-
-/** Appends to the query as it stands: to write it anew could break a signed address. */
-function withDigest(url: URL, digest: string): URL {
-  const next = new URL(url);
-  next.search = `${url.search}${url.search === '' ? '?' : '&'}digest=${encodeURIComponent(digest)}`;
-  return next;
 }
 
 function unwrapSource(error: unknown): unknown {

@@ -1,0 +1,66 @@
+import { type Call, CygniError, type RepositoryLocation } from '@cygni/core';
+import { endpointOf } from './endpoint.ts';
+import { discard, headerOf, type Response } from './exchange.ts';
+import { ResponseFailure } from './response-failure.ts';
+import { resolveUrl, type Send } from './send.ts';
+
+/** A registry may ask for larger chunks, up to what this process wants to hold. */
+const largestChunkBytes = 64 * 1024 * 1024;
+const cancelWithinMs = 5000;
+
+export interface Session {
+  readonly url: URL;
+  readonly minimumChunkBytes: number;
+}
+
+export async function begin(
+  send: Send,
+  location: RepositoryLocation,
+  target: string,
+  scopes: readonly string[],
+  call: Call,
+): Promise<Session> {
+  const response = await send({ location, method: 'POST', target, scopes, expect: [202] }, call);
+  await discard(response);
+  const minimum = Number(headerOf(response, 'oci-chunk-min-length') ?? 0);
+  if (!(minimum <= largestChunkBytes)) {
+    throw new CygniError('unsupported', `the registry wants chunks of ${minimum} bytes`);
+  }
+  return {
+    url: nextUrl(response, endpointOf(location).origin, location),
+    minimumChunkBytes: minimum,
+  };
+}
+
+export function nextUrl(response: Response, base: URL, location: RepositoryLocation): URL {
+  const header = headerOf(response, 'location');
+  if (header === undefined) throw new ResponseFailure(502, [], undefined);
+  return resolveUrl(header, base, location);
+}
+
+/** Registries drop abandoned sessions by themselves; this spares them the wait, and may fail. */
+export async function cancel(
+  send: Send,
+  location: RepositoryLocation,
+  target: URL,
+  scopes: readonly string[],
+  call: Call,
+): Promise<void> {
+  const signal = AbortSignal.any([call.signal, AbortSignal.timeout(cancelWithinMs)]);
+  try {
+    const response = await send(
+      { location, method: 'DELETE', target, scopes, expect: [200, 202, 204] },
+      { ...call, signal },
+    );
+    await discard(response);
+  } catch (error) {
+    call.log.debug({ reason: String(error) }, 'an upload session could not be cancelled');
+  }
+}
+
+/** Appends to the query as it stands: to write it anew could break a signed address. */
+export function withDigest(url: URL, digest: string): URL {
+  const next = new URL(url);
+  next.search = `${url.search}${url.search === '' ? '?' : '&'}digest=${encodeURIComponent(digest)}`;
+  return next;
+}
