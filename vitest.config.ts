@@ -1,14 +1,19 @@
 import { defineConfig } from 'vitest/config';
 
+/** Tests and their global set-up run the packages' sources, not their dist. */
+const resolve = { conditions: ['cygni-source'] };
+
 export default defineConfig({
-  resolve: { conditions: ['source'] },
-  ssr: { resolve: { conditions: ['source'] } },
+  resolve,
+  ssr: { resolve },
+  environments: { __vitest__: { resolve } },
   test: {
     include: [
       'packages/*/test/**/*.test.ts',
       'examples/*/test/**/*.test.ts',
       'scripts/**/*.test.ts',
     ],
+    globalSetup: ['packages/store-postgres/test/support/global-setup.ts'],
     testTimeout: 30_000,
     hookTimeout: 60_000,
   },

@@ -1,1 +1,7 @@
-export { default } from '../../tsup.config.ts';
+import { defineConfig } from 'tsup';
+import shared from '../../tsup.config.ts';
+
+export default defineConfig({
+  ...shared,
+  entry: { index: 'src/index.ts', conformance: 'src/conformance/index.ts' },
+});

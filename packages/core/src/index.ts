@@ -16,6 +16,7 @@ export * from './errors.ts';
 export * from './image/read-image.ts';
 export * from './memory/artifact-store.ts';
 export * from './memory/queue.ts';
+export * from './memory/store.ts';
 export * from './model/budget.ts';
 export * from './model/build.ts';
 export * from './model/cursor.ts';

@@ -42,6 +42,11 @@ export function parseRow<Schema extends z.ZodType>(schema: Schema, row: Row): z.
   });
 }
 
+/** The columns that have no prefix. */
+export function own(row: Row): Row {
+  return Object.fromEntries(Object.entries(row).filter(([name]) => !name.includes('.')));
+}
+
 /** The columns `prefix.*`, without the prefix. */
 export function part(row: Row, prefix: string): Row {
   const start = `${prefix}.`;

@@ -1,6 +1,6 @@
 import { idSchema, type Store, sourceSchema } from '@cygni/core';
 import type { Database } from '../database.ts';
-import { parseRow, part } from '../rows.ts';
+import { own, parseRow, part } from '../rows.ts';
 import { statement } from '../statement.ts';
 import { buildColumns, buildOf } from './builds.ts';
 import { ending } from './ending.ts';
@@ -82,7 +82,7 @@ export function buildClaimOperations(
       if (!idSchema.safeParse(id).success) return null;
       const [row] = await database.run(claim, [id, leaseSeconds], call);
       if (!row) return null;
-      return { build: buildOf(row), source: parseRow(sourceSchema, part(row, 'source')) };
+      return { build: buildOf(own(row)), source: parseRow(sourceSchema, part(row, 'source')) };
     },
     async heartbeatBuild({ id, attempt }, leaseSeconds, call) {
       const [row] = await database.run(heartbeat, [id, attempt, leaseSeconds], call);

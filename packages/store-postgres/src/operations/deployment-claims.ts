@@ -2,7 +2,7 @@ import { type DeploymentClaim, idSchema, type Store } from '@cygni/core';
 import type { Session } from '../checkout.ts';
 import type { Database } from '../database.ts';
 import { violates } from '../map-error.ts';
-import { part, type Row } from '../rows.ts';
+import { own, part, type Row } from '../rows.ts';
 import { statement } from '../statement.ts';
 import { deploymentColumns, deploymentOf } from './deployments.ts';
 import { ending } from './ending.ts';
@@ -197,9 +197,8 @@ export function deploymentClaimOperations(
 
 function claimOf(row: Row): DeploymentClaim {
   const stable = part(row, 'stable');
-  const own = Object.entries(row).filter(([column]) => !column.includes('.'));
   return {
-    deployment: deploymentOf(Object.fromEntries(own)),
+    deployment: deploymentOf(own(row)),
     service: serviceOf(part(row, 'service')),
     revision: revisionOf(part(row, 'revision')),
     stable: stable.number === null ? null : revisionOf(stable),

@@ -1,0 +1,3 @@
+export { storeConformance } from './store.ts';
+export type { StoreUnderTest } from './store-fixture.ts';
+export type { Expectation, TestFunctions } from './test-functions.ts';

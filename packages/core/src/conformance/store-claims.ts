@@ -1,0 +1,230 @@
+import { randomUUID } from 'node:crypto';
+import { call, type Fixture, finished, leaseSeconds } from './store-fixture.ts';
+import type { TestFunctions } from './test-functions.ts';
+
+export function testClaims({ describe, it, expect }: TestFunctions, current: () => Fixture) {
+  describe('a claim on a build', () => {
+    it('has the build and its source', async () => {
+      const { store, queuedBuild, eventTypes } = current();
+      const id = await queuedBuild();
+      const claim = await store.claimBuild(id, leaseSeconds, call);
+      expect(claim).toMatchObject({
+        build: { id, state: 'RUNNING', attempt: 1, cancelRequested: false },
+        source: { id: claim?.build.sourceId, tenantId: 'acme', sizeBytes: 10 },
+      });
+      expect([...(await eventTypes())].sort()).toEqual(['build.accepted', 'build.started']);
+    });
+
+    it('is had by one of many', async () => {
+      const { store, queuedBuild } = current();
+      const id = await queuedBuild();
+      const claims = await Promise.all(
+        Array.from({ length: 10 }, () => store.claimBuild(id, leaseSeconds, call)),
+      );
+      expect(claims.filter((claim) => claim !== null)).toHaveLength(1);
+    });
+
+    it('is not had on what is unknown, runs or has ended', async () => {
+      const { store, runningBuild } = current();
+      expect(await store.claimBuild(randomUUID(), leaseSeconds, call)).toBe(null);
+      const fence = await runningBuild();
+      expect(await store.claimBuild(fence.id, leaseSeconds, call)).toBe(null);
+      await store.finishBuild(fence, finished, call);
+      expect(await store.claimBuild(fence.id, leaseSeconds, call)).toBe(null);
+    });
+
+    it('lasts while it is kept alive', async () => {
+      const { store, runningBuild, elapse } = current();
+      const fence = await runningBuild();
+      await elapse(leaseSeconds * 0.8);
+      expect(await store.heartbeatBuild(fence, leaseSeconds, call)).toEqual({
+        cancelRequested: false,
+      });
+      await elapse(leaseSeconds * 0.8);
+      expect(await store.claimBuild(fence.id, leaseSeconds, call)).toBe(null);
+    });
+
+    it('goes to another when its lease has ended; the first can write nothing more', async () => {
+      const { store, runningBuild, elapse, account } = current();
+      const old = await runningBuild();
+      await elapse(leaseSeconds + 1);
+      const claim = await store.claimBuild(old.id, leaseSeconds, call);
+      expect(claim?.build.attempt).toBe(2);
+
+      const line = { time: '2026-01-01T00:00:00.000Z', text: 'stale' };
+      expect(await store.heartbeatBuild(old, leaseSeconds, call)).toBe(null);
+      expect(await store.appendLog({ ...old, position: 0, lines: [line] }, call)).toBe(false);
+      expect(await store.releaseBuild(old, { countAttempt: true }, call)).toBe(false);
+      expect(await store.finishBuild(old, finished, call)).toBe(false);
+
+      expect(await store.getBuild('acme', old.id, call)).toMatchObject({ state: 'RUNNING' });
+      expect(await store.readLog('acme', old.id, { after: 0, limit: 10 }, call)).toEqual([]);
+      expect(await account()).toMatchObject({ reserved: 100, spent: 0 });
+    });
+
+    it('is had as often as the build may be tried', async () => {
+      const { store, queuedBuild, elapse } = current();
+      const id = await queuedBuild({ maximumAttempts: 2 });
+      for (const attempt of [1, 2]) {
+        expect((await store.claimBuild(id, leaseSeconds, call))?.build.attempt).toBe(attempt);
+        await elapse(leaseSeconds + 1);
+      }
+      expect(await store.claimBuild(id, leaseSeconds, call)).toBe(null);
+    });
+  });
+
+  describe('releaseBuild', () => {
+    it('queues the build again, with a message', async () => {
+      const { store, runningBuild, messages } = current();
+      const fence = await runningBuild();
+      await messages();
+      expect(await store.releaseBuild(fence, { countAttempt: true }, call)).toBe(true);
+      expect(await messages()).toEqual([{ v: 1, kind: 'build', id: fence.id }]);
+      expect(await store.heartbeatBuild(fence, leaseSeconds, call)).toBe(null);
+      const claim = await store.claimBuild(fence.id, leaseSeconds, call);
+      expect(claim?.build).toMatchObject({ state: 'RUNNING', attempt: 2 });
+    });
+
+    it('counts the attempt, or does not', async () => {
+      const { store, queuedBuild } = current();
+      for (const countAttempt of [true, false]) {
+        const id = await queuedBuild({ maximumAttempts: 1 });
+        const claim = await store.claimBuild(id, leaseSeconds, call);
+        const fence = { id, attempt: claim?.build.attempt ?? 0 };
+        await store.releaseBuild(fence, { countAttempt }, call);
+        const again = await store.claimBuild(id, leaseSeconds, call);
+        expect(again === null).toBe(countAttempt);
+      }
+    });
+
+    it('ends a build that is to be cancelled', async () => {
+      const { store, runningBuild, messages, account } = current();
+      const fence = await runningBuild();
+      await store.cancelBuild('acme', fence.id, call);
+      await messages();
+      expect(await store.releaseBuild(fence, { countAttempt: true }, call)).toBe(true);
+      expect(await store.getBuild('acme', fence.id, call)).toMatchObject({
+        state: 'CANCELLED',
+        cost: 0,
+      });
+      expect(await messages()).toEqual([]);
+      expect(await account()).toMatchObject({ reserved: 0, spent: 0 });
+    });
+  });
+
+  describe('finishBuild', () => {
+    it('ends the build and settles its hold', async () => {
+      const { store, runningBuild, account, eventTypes } = current();
+      const fence = await runningBuild();
+      expect(await store.finishBuild(fence, finished, call)).toBe(true);
+      const build = await store.getBuild('acme', fence.id, call);
+      expect(build).toMatchObject({ state: 'SUCCEEDED', image: finished.image, cost: 40 });
+      expect(typeof build?.finishedAt).toBe('string');
+      expect(await account()).toMatchObject({ reserved: 0, spent: 40 });
+      expect((await eventTypes()).includes('build.finished')).toBe(true);
+    });
+
+    it('charges what was held at the most', async () => {
+      const { store, runningBuild, account } = current();
+      await store.finishBuild(await runningBuild(), { ...finished, charge: 1_000 }, call);
+      expect(await account()).toMatchObject({ reserved: 0, spent: 100 });
+    });
+
+    it('charges nothing for a fault of the platform', async () => {
+      const { store, runningBuild, account } = current();
+      const fence = await runningBuild();
+      const failure = {
+        reason: 'evicted',
+        message: 'the machine went away\0',
+        platformFault: true,
+      } as const;
+      const end = { state: 'FAILED', image: null, failure, charge: 0 } as const;
+      await store.finishBuild(fence, end, call);
+      expect(await store.getBuild('acme', fence.id, call)).toMatchObject({ failure, cost: 0 });
+      expect(await account()).toMatchObject({ reserved: 0, spent: 0 });
+    });
+
+    it('ends a build once', async () => {
+      const { store, runningBuild, account } = current();
+      const fence = await runningBuild();
+      const results = await Promise.all(
+        Array.from({ length: 5 }, () => store.finishBuild(fence, finished, call)),
+      );
+      expect(results.filter(Boolean)).toHaveLength(1);
+      expect(await account()).toMatchObject({ reserved: 0, spent: 40 });
+    });
+  });
+
+  describe('cancelBuild', () => {
+    it('ends a queued build at once', async () => {
+      const { store, queuedBuild, account } = current();
+      const id = await queuedBuild();
+      expect(await store.cancelBuild('acme', id, call)).toMatchObject({ state: 'CANCELLED' });
+      expect(await store.claimBuild(id, leaseSeconds, call)).toBe(null);
+      expect(await account()).toMatchObject({ reserved: 0, spent: 0 });
+    });
+
+    it('is learned by the next heartbeat of a running one', async () => {
+      const { store, runningBuild, eventTypes } = current();
+      const fence = await runningBuild();
+      for (const _ of ['once', 'and again']) {
+        expect(await store.cancelBuild('acme', fence.id, call)).toMatchObject({
+          state: 'RUNNING',
+          cancelRequested: true,
+        });
+      }
+      expect(await store.heartbeatBuild(fence, leaseSeconds, call)).toEqual({
+        cancelRequested: true,
+      });
+      const types = await eventTypes();
+      expect(types.filter((type) => type === 'build.cancel_requested')).toHaveLength(1);
+    });
+
+    it('leaves a build that has ended as it is', async () => {
+      const { store, runningBuild } = current();
+      const fence = await runningBuild();
+      await store.finishBuild(fence, finished, call);
+      expect(await store.cancelBuild('acme', fence.id, call)).toMatchObject({
+        state: 'SUCCEEDED',
+        cancelRequested: false,
+      });
+    });
+
+    it('races a claim: the build is cancelled, or its worker learns of it', async () => {
+      const { store, queuedBuild, account } = current();
+      for (let round = 0; round < 10; round += 1) {
+        const id = await queuedBuild();
+        const [claim] = await Promise.all([
+          store.claimBuild(id, leaseSeconds, call),
+          store.cancelBuild('acme', id, call),
+        ]);
+        if (claim) {
+          const fence = { id, attempt: claim.build.attempt };
+          expect(await store.heartbeatBuild(fence, leaseSeconds, call)).toEqual({
+            cancelRequested: true,
+          });
+          const end = { ...finished, state: 'CANCELLED', image: null, charge: 0 } as const;
+          expect(await store.finishBuild(fence, end, call)).toBe(true);
+        }
+        expect(await store.getBuild('acme', id, call)).toMatchObject({ state: 'CANCELLED' });
+      }
+      expect(await account()).toMatchObject({ reserved: 0, spent: 0 });
+    });
+
+    it('races a finish: there is one end, and it is paid once', async () => {
+      const { store, runningBuild, account, eventTypes } = current();
+      const rounds = 10;
+      for (let round = 0; round < rounds; round += 1) {
+        const fence = await runningBuild();
+        await Promise.all([
+          store.finishBuild(fence, finished, call),
+          store.cancelBuild('acme', fence.id, call),
+        ]);
+        expect(await store.getBuild('acme', fence.id, call)).toMatchObject({ state: 'SUCCEEDED' });
+      }
+      expect(await account()).toMatchObject({ reserved: 0, spent: 40 * rounds });
+      const ends = (await eventTypes()).filter((type) => type === 'build.finished');
+      expect(ends).toHaveLength(rounds);
+    });
+  });
+}

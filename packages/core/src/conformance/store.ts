@@ -1,0 +1,44 @@
+import { testAcceptance } from './store-acceptance.ts';
+import { testBudgets } from './store-budgets.ts';
+import { testClaims } from './store-claims.ts';
+import { testDeployments } from './store-deployments.ts';
+import { createFixture, type Fixture, type StoreUnderTest } from './store-fixture.ts';
+import { testLifecycle } from './store-lifecycle.ts';
+import { testLists } from './store-lists.ts';
+import { testLogs } from './store-logs.ts';
+import { testRecovery } from './store-recovery.ts';
+import type { TestFunctions } from './test-functions.ts';
+
+/**
+ * Judges a Store. Calls that race do race: the kit starts them together and does not wait in between.
+ * @param options.create a new, empty store for each test
+ */
+export function storeConformance(
+  test: TestFunctions,
+  { create }: { readonly create: () => Promise<StoreUnderTest> },
+): void {
+  let fixture: Fixture | undefined;
+  const current = (): Fixture => {
+    if (!fixture) throw new Error('no store outside of a test');
+    return fixture;
+  };
+
+  test.describe('Store', () => {
+    test.beforeEach(async () => {
+      const under = await create();
+      fixture = createFixture(under);
+    });
+    test.afterEach(async () => {
+      await fixture?.dispose();
+      fixture = undefined;
+    });
+    testAcceptance(test, current);
+    testClaims(test, current);
+    testLogs(test, current);
+    testDeployments(test, current);
+    testBudgets(test, current);
+    testRecovery(test, current);
+    testLists(test, current);
+    testLifecycle(test, current);
+  });
+}

@@ -1,0 +1,97 @@
+import type { BudgetLimit } from '../contracts/budget-policy.ts';
+import type { Reservation } from '../contracts/store.ts';
+import { CygniError } from '../errors.ts';
+import type { Account } from '../model/budget.ts';
+import { type AccountRecord, type Hold, keyOf, record, type StoreState } from './store-state.ts';
+
+/** The account of the period as it is now: under the policy's cap where the tenant has none of its own. */
+export function openAccount(
+  state: StoreState,
+  tenantId: string,
+  currency: string,
+  limit: BudgetLimit,
+): AccountRecord {
+  const periodStart = normalized(limit.periodStart);
+  const key = keyOf(tenantId, currency, periodStart);
+  const own = state.budgets.get(keyOf(tenantId, currency));
+  const found = state.accounts.get(key) ?? {
+    ownCap: own !== undefined,
+    account: {
+      tenantId,
+      currency,
+      limit: own !== undefined ? own : limit.cap,
+      spent: 0,
+      reserved: 0,
+      periodStart,
+      periodEnd: limit.periodEnd && normalized(limit.periodEnd),
+    },
+  };
+  if (!found.ownCap) found.account = { ...found.account, limit: limit.cap };
+  state.accounts.set(key, found);
+  return found;
+}
+
+/** @param freed what the same step gives back before. @throws `budget_exceeded` */
+export function mustCover(account: Account, amount: number, freed = 0): void {
+  const { limit, spent, currency, periodEnd } = account;
+  const reserved = account.reserved - freed;
+  if (limit === null || limit - spent - reserved >= amount) return;
+  throw new CygniError('budget_exceeded', 'the budget does not cover this', {
+    budget: { currency, limit, spent, reserved, estimate: amount, resetsAt: periodEnd },
+  });
+}
+
+export function hold(
+  state: StoreState,
+  workId: string,
+  account: AccountRecord,
+  { amount }: Reservation,
+): void {
+  account.account = { ...account.account, reserved: account.account.reserved + amount };
+  state.holds.set(workId, { account, amount, open: true });
+}
+
+/** Closes the hold and returns what was charged: never more than was held. */
+export function settle(state: StoreState, workId: string, charge: number): number {
+  const found = state.holds.get(workId);
+  if (!found?.open) return 0;
+  found.open = false;
+  const charged = Math.min(charge, found.amount);
+  const { account } = found.account;
+  found.account.account = {
+    ...account,
+    reserved: account.reserved - found.amount,
+    spent: account.spent + charged,
+  };
+  return charged;
+}
+
+export function openHold(state: StoreState, workId: string): Hold | undefined {
+  const found = state.holds.get(workId);
+  return found?.open ? found : undefined;
+}
+
+export function setBudget(
+  state: StoreState,
+  tenantId: string,
+  currency: string,
+  limit: BudgetLimit,
+  cap: number | null,
+): Account {
+  const current = openAccount(state, tenantId, currency, limit);
+  state.budgets.set(keyOf(tenantId, currency), cap);
+  for (const each of state.accounts.values()) {
+    const { account } = each;
+    if (account.tenantId !== tenantId || account.currency !== currency) continue;
+    if (account.periodStart < current.account.periodStart) continue;
+    each.account = { ...account, limit: cap };
+    each.ownCap = true;
+  }
+  const data = { currency, limit: cap };
+  record(state, { tenantId, type: 'budget.changed', subject: tenantId, data });
+  return current.account;
+}
+
+function normalized(time: string): string {
+  return new Date(time).toISOString();
+}

@@ -1,0 +1,174 @@
+import type {
+  Accepted,
+  BuildClaim,
+  BuildFinish,
+  Fence,
+  Heartbeat,
+  IdempotencyKey,
+  LogAppend,
+  NewBuild,
+  Reservation,
+} from '../contracts/store.ts';
+import { CygniError } from '../errors.ts';
+import type { Build } from '../model/build.ts';
+import type { LogLine } from '../model/log.ts';
+import { idSchema } from '../model/names.ts';
+import type { Page, PageRequest } from '../model/page.ts';
+import { hold, mustCover, openAccount } from './store-accounts.ts';
+import {
+  type BuildWork,
+  checkCursor,
+  enqueue,
+  findReplay,
+  isoNow,
+  keyOf,
+  listPage,
+  record,
+  rememberKey,
+  type StoreState,
+} from './store-state.ts';
+import { claim, finish, hasAttemptsLeft, held, isFree, prolong } from './store-work.ts';
+
+export function buildMethods(state: StoreState) {
+  const { builds } = state;
+
+  function find(tenantId: string, id: string): BuildWork | undefined {
+    const work = builds.get(id);
+    return work?.resource.tenantId === tenantId ? work : undefined;
+  }
+
+  return {
+    acceptBuild(
+      build: NewBuild,
+      reservation: Reservation,
+      idempotency: IdempotencyKey | null,
+    ): Accepted<Build> {
+      const { id, tenantId, sourceId, repository, machine, maximumAttempts } = build;
+      const { amount, currency, limit } = reservation;
+      const made = idempotency && findReplay(state, tenantId, idempotency);
+      const before = find(tenantId, made ?? id);
+      if (before) return { resource: before.resource, replayed: true };
+      if (made) throw new CygniError('not_found', 'what this request made is gone');
+      if (!state.sources.has(keyOf(tenantId, sourceId))) {
+        throw new CygniError('not_found', `no source ${sourceId}`);
+      }
+      const account = openAccount(state, tenantId, currency, limit);
+      mustCover(account.account, amount);
+
+      if (idempotency) rememberKey(state, tenantId, idempotency, id);
+      const resource: Build = {
+        ...build,
+        tags: [...build.tags],
+        state: 'QUEUED',
+        attempt: 0,
+        cancelRequested: false,
+        image: null,
+        failure: null,
+        currency,
+        estimate: amount,
+        cost: null,
+        createdAt: isoNow(state),
+        startedAt: null,
+        finishedAt: null,
+      };
+      const work: BuildWork = {
+        kind: 'build',
+        resource,
+        maximumAttempts,
+        countedAttempts: 0,
+        cancelRequested: false,
+        leaseUntil: null,
+        enqueuedAt: 0,
+        log: [],
+        appended: new Set(),
+      };
+      builds.set(id, work);
+      hold(state, id, account, reservation);
+      const data = { sourceId, repository, machine, estimate: amount };
+      record(state, { tenantId, type: 'build.accepted', subject: id, data });
+      enqueue(state, work);
+      return { resource, replayed: false };
+    },
+
+    getBuild: (tenantId: string, id: string): Build | null => find(tenantId, id)?.resource ?? null,
+
+    listBuilds(tenantId: string, page: PageRequest): Page<Build> {
+      checkCursor(page, (id) => idSchema.safeParse(id).success);
+      const own = [...builds.values()]
+        .map(({ resource }) => resource)
+        .filter((build) => build.tenantId === tenantId);
+      return listPage(own, page, ({ createdAt, id }) => ({ createdAt, id }));
+    },
+
+    claimBuild(id: string, leaseSeconds: number): BuildClaim | null {
+      const work = builds.get(id);
+      if (!work || !isFree(state, work) || !hasAttemptsLeft(work)) return null;
+      work.resource = { ...work.resource, ...claim(state, work, leaseSeconds) };
+      const { tenantId, sourceId } = work.resource;
+      const source = state.sources.get(keyOf(tenantId, sourceId));
+      if (!source) throw new CygniError('internal', 'a build without its source');
+      return { build: work.resource, source };
+    },
+
+    heartbeatBuild: (fence: Fence, leaseSeconds: number): Heartbeat | null =>
+      prolong(state, held(builds, fence), leaseSeconds),
+
+    finishBuild(fence: Fence, { charge, ...end }: BuildFinish): boolean {
+      const work = held(builds, fence);
+      if (!work) return false;
+      finish(state, work, end, { charge, reason: end.failure?.reason ?? null });
+      return true;
+    },
+
+    releaseBuild(fence: Fence, { countAttempt }: { readonly countAttempt: boolean }): boolean {
+      const work = held(builds, fence);
+      if (!work) return false;
+      if (!countAttempt) work.countedAttempts -= 1;
+      if (work.cancelRequested) {
+        finish(state, work, { state: 'CANCELLED' }, { charge: 0, reason: 'cancelled' });
+        return true;
+      }
+      work.resource = { ...work.resource, state: 'QUEUED' };
+      work.leaseUntil = null;
+      enqueue(state, work);
+      return true;
+    },
+
+    cancelBuild(tenantId: string, id: string): Build | null {
+      const work = find(tenantId, id);
+      if (!work) return null;
+      const { state: before } = work.resource;
+      if (work.cancelRequested || (before !== 'QUEUED' && before !== 'RUNNING')) {
+        return work.resource;
+      }
+      work.cancelRequested = true;
+      work.resource = { ...work.resource, cancelRequested: true };
+      if (before === 'QUEUED') {
+        finish(state, work, { state: 'CANCELLED' }, { charge: 0, reason: 'cancelled' });
+      } else {
+        record(state, { tenantId, type: 'build.cancel_requested', subject: id, data: {} });
+      }
+      return work.resource;
+    },
+
+    appendLog({ position, lines, ...fence }: LogAppend): boolean {
+      const work = held(builds, fence);
+      if (!work) return false;
+      const key = `${fence.attempt}/${position}`;
+      if (lines.length === 0 || work.appended.has(key)) return true;
+      work.appended.add(key);
+      for (const { time, text } of lines) {
+        work.log.push({ sequence: work.log.length + 1, attempt: fence.attempt, time, text });
+      }
+      return true;
+    },
+
+    readLog(
+      tenantId: string,
+      buildId: string,
+      { after, limit }: { readonly after: number; readonly limit: number },
+    ): readonly LogLine[] {
+      return find(tenantId, buildId)?.log.slice(after, after + limit) ?? [];
+    },
+  };
+}

@@ -1,0 +1,146 @@
+import { randomUUID } from 'node:crypto';
+import type { MessageKind } from '../contracts/queue.ts';
+import type { IdempotencyKey } from '../contracts/store.ts';
+import { CygniError } from '../errors.ts';
+import type { Account } from '../model/budget.ts';
+import type { Build } from '../model/build.ts';
+import { type CursorPosition, cursorError, decodeCursor, pageOf } from '../model/cursor.ts';
+import type { Deployment, Revision, Service } from '../model/deployment.ts';
+import type { AuditEvent } from '../model/event.ts';
+import type { LogLine } from '../model/log.ts';
+import type { Page, PageRequest } from '../model/page.ts';
+import type { Source } from '../model/source.ts';
+
+/** What work has beside its resource: who may touch it, and when it was last told of. Times are in ms. */
+export interface Work<Resource extends Build | Deployment = Build | Deployment> {
+  readonly kind: MessageKind;
+  resource: Resource;
+  readonly maximumAttempts: number;
+  countedAttempts: number;
+  cancelRequested: boolean;
+  leaseUntil: number | null;
+  enqueuedAt: number;
+}
+
+export interface BuildWork extends Work<Build> {
+  readonly log: LogLine[];
+  /** `attempt/position` of every append. */
+  readonly appended: Set<string>;
+}
+
+export interface DeploymentWork extends Work<Deployment> {
+  /** Among the deployments of its service. */
+  readonly position: number;
+}
+
+export interface ServiceRecord {
+  service: Service;
+  readonly revisions: Revision[];
+  lastPosition: number;
+}
+
+export interface AccountRecord {
+  account: Account;
+  /** The tenant's own cap is in force, not the policy's. */
+  ownCap: boolean;
+}
+
+export interface Hold {
+  readonly account: AccountRecord;
+  readonly amount: number;
+  open: boolean;
+}
+
+export interface OutboxRow {
+  readonly kind: MessageKind;
+  readonly id: string;
+  taken: boolean;
+}
+
+export interface StoreState {
+  /** The store's own clock, in ms. */
+  readonly now: () => number;
+  readonly maximumDeploymentAttempts: number;
+  readonly sources: Map<string, Source>;
+  readonly builds: Map<string, BuildWork>;
+  readonly deployments: Map<string, DeploymentWork>;
+  readonly services: Map<string, ServiceRecord>;
+  readonly accounts: Map<string, AccountRecord>;
+  /** The tenants' own caps. */
+  readonly budgets: Map<string, number | null>;
+  readonly holds: Map<string, Hold>;
+  readonly keys: Map<string, { fingerprint: string; resourceId: string; expiresAt: number }>;
+  readonly events: AuditEvent[];
+  outbox: OutboxRow[];
+}
+
+/** A key of several parts, none of which can run into the next. */
+export function keyOf(...parts: readonly string[]): string {
+  return JSON.stringify(parts);
+}
+
+export function isoNow(state: StoreState): string {
+  return new Date(state.now()).toISOString();
+}
+
+export function enqueue(state: StoreState, work: Work): void {
+  work.enqueuedAt = state.now();
+  state.outbox.push({ kind: work.kind, id: work.resource.id, taken: false });
+}
+
+export function record(
+  state: StoreState,
+  event: Pick<AuditEvent, 'tenantId' | 'type' | 'subject' | 'data'>,
+): void {
+  state.events.push({ ...event, id: randomUUID(), createdAt: isoNow(state) });
+}
+
+/** The id of what the first request with this key made. @throws `idempotency_mismatch` */
+export function findReplay(
+  state: StoreState,
+  tenantId: string,
+  { route, key, fingerprint }: IdempotencyKey,
+): string | null {
+  const known = state.keys.get(keyOf(tenantId, route, key));
+  if (!known || known.expiresAt <= state.now()) return null;
+  if (known.fingerprint !== fingerprint) {
+    const message = 'this idempotency key was used for another request';
+    throw new CygniError('idempotency_mismatch', message);
+  }
+  return known.resourceId;
+}
+
+export function rememberKey(
+  state: StoreState,
+  tenantId: string,
+  { route, key, fingerprint, retainSeconds }: IdempotencyKey,
+  resourceId: string,
+): void {
+  const expiresAt = state.now() + retainSeconds * 1000;
+  state.keys.set(keyOf(tenantId, route, key), { fingerprint, resourceId, expiresAt });
+}
+
+/** One page, newest first. */
+export function listPage<Item>(
+  items: Iterable<Item>,
+  page: PageRequest,
+  positionOf: (item: Item) => CursorPosition,
+): Page<Item> {
+  const after = page.cursor === null ? null : decodeCursor(page.cursor);
+  const sorted = [...items]
+    .map((item) => ({ item, position: positionOf(item) }))
+    .filter(({ position }) => after === null || compare(position, after) < 0)
+    .sort((left, right) => compare(right.position, left.position))
+    .map(({ item }) => item);
+  return pageOf(sorted, page, positionOf);
+}
+
+/** @throws `invalid_input` where the cursor does not name a row by such an id */
+export function checkCursor({ cursor }: PageRequest, isId: (id: string) => boolean): void {
+  if (cursor !== null && !isId(decodeCursor(cursor).id)) throw cursorError();
+}
+
+function compare(left: CursorPosition, right: CursorPosition): number {
+  if (left.createdAt !== right.createdAt) return left.createdAt < right.createdAt ? -1 : 1;
+  return left.id === right.id ? 0 : left.id < right.id ? -1 : 1;
+}

@@ -1,0 +1,144 @@
+import type { BudgetLimit } from '../contracts/budget-policy.ts';
+import { type Call, SPEC_VERSION } from '../contracts/call.ts';
+import type { Message } from '../contracts/queue.ts';
+import type { Store, SweepOptions } from '../contracts/store.ts';
+import { abortedError, CygniError } from '../errors.ts';
+import { idSchema } from '../model/names.ts';
+import type { PageRequest } from '../model/page.ts';
+import type { Source } from '../model/source.ts';
+import { openAccount, setBudget } from './store-accounts.ts';
+import { buildMethods } from './store-builds.ts';
+import { deploymentMethods } from './store-deployments.ts';
+import { serviceMethods } from './store-services.ts';
+import { checkCursor, isoNow, keyOf, listPage, type StoreState } from './store-state.ts';
+import { sweepState } from './store-sweep.ts';
+
+export interface MemoryStoreOptions {
+  /** The store's own clock, by which leases run out. Default: the machine's. */
+  readonly now?: () => Date;
+  /** How often a deployment is tried when its workers die. Default 5. */
+  readonly maximumDeploymentAttempts?: number;
+}
+
+/**
+ * Keeps the truth inside this process and forgets it when the process ends: for tests and for trying things out.
+ * Every method changes what it changes in one go, without waiting in between, which makes it atomic.
+ */
+export function createMemoryStore(options: MemoryStoreOptions = {}): Store {
+  const { now = () => new Date(), maximumDeploymentAttempts = 5 } = options;
+  const state: StoreState = {
+    now: () => now().getTime(),
+    maximumDeploymentAttempts,
+    sources: new Map(),
+    builds: new Map(),
+    deployments: new Map(),
+    services: new Map(),
+    accounts: new Map(),
+    budgets: new Map(),
+    holds: new Map(),
+    keys: new Map(),
+    events: [],
+    outbox: [],
+  };
+  let closed = false;
+
+  function check({ signal }: Call): void {
+    if (closed) throw new CygniError('closed', 'the store is closed');
+    if (signal.aborted) throw abortedError(signal);
+  }
+
+  /** What is returned is a copy: the caller can change it without changing the truth. */
+  function atomic<Args extends unknown[], Result>(run: (...args: Args) => Result) {
+    return async (...all: [...Args, Call]): Promise<Result> => {
+      check(all.at(-1) as Call);
+      return structuredClone(run(...(all.slice(0, -1) as Args)));
+    };
+  }
+
+  const builds = buildMethods(state);
+  const deployments = deploymentMethods(state);
+  const services = serviceMethods(state);
+
+  return {
+    specVersion: SPEC_VERSION,
+    name: 'memory',
+    open: atomic(() => {}),
+    async close() {
+      closed = true;
+    },
+    ping: atomic(() => {}),
+
+    addSource: atomic((source: Omit<Source, 'createdAt'>): Source => {
+      const key = keyOf(source.tenantId, source.id);
+      const existing = state.sources.get(key);
+      if (existing && (existing.key !== source.key || existing.sha256 !== source.sha256)) {
+        throw new CygniError('conflict', `there is another source ${source.id}`);
+      }
+      const added = existing ?? { ...source, createdAt: isoNow(state) };
+      state.sources.set(key, added);
+      return added;
+    }),
+    getSource: atomic(
+      (tenantId: string, id: string) => state.sources.get(keyOf(tenantId, id)) ?? null,
+    ),
+
+    acceptBuild: atomic(builds.acceptBuild),
+    getBuild: atomic(builds.getBuild),
+    listBuilds: atomic(builds.listBuilds),
+    claimBuild: atomic(builds.claimBuild),
+    heartbeatBuild: atomic(builds.heartbeatBuild),
+    finishBuild: atomic(builds.finishBuild),
+    releaseBuild: atomic(builds.releaseBuild),
+    cancelBuild: atomic(builds.cancelBuild),
+    appendLog: atomic(builds.appendLog),
+    readLog: atomic(builds.readLog),
+
+    acceptDeployment: atomic(deployments.acceptDeployment),
+    getDeployment: atomic(deployments.getDeployment),
+    listDeployments: atomic(deployments.listDeployments),
+    claimDeployment: atomic(deployments.claimDeployment),
+    heartbeatDeployment: atomic(deployments.heartbeatDeployment),
+    advanceDeployment: atomic(deployments.advanceDeployment),
+    finishDeployment: atomic(deployments.finishDeployment),
+    releaseDeployment: atomic(deployments.releaseDeployment),
+
+    getService: atomic(services.getService),
+    listServices: atomic(services.listServices),
+    getRevision: atomic(services.getRevision),
+    listRevisions: atomic(services.listRevisions),
+    listSettledServices: atomic(services.listSettledServices),
+    setServiceUrl: atomic(services.setServiceUrl),
+
+    getAccount: atomic(
+      (tenantId: string, currency: string, limit: BudgetLimit) =>
+        openAccount(state, tenantId, currency, limit).account,
+    ),
+    setBudget: atomic(
+      (tenantId: string, currency: string, limit: BudgetLimit, cap: number | null) =>
+        setBudget(state, tenantId, currency, limit, cap),
+    ),
+
+    async takeOutbox(limit, deliver, call) {
+      check(call);
+      const rows = state.outbox.filter(({ taken }) => !taken).slice(0, limit);
+      if (rows.length === 0) return 0;
+      for (const row of rows) row.taken = true;
+      try {
+        await deliver(rows.map(({ kind, id }): Message => ({ v: 1, kind, id })));
+      } catch (error) {
+        for (const row of rows) row.taken = false;
+        throw error;
+      }
+      const delivered = new Set(rows);
+      state.outbox = state.outbox.filter((row) => !delivered.has(row));
+      return rows.length;
+    },
+    sweep: atomic((sweep: SweepOptions) => sweepState(state, sweep)),
+
+    listEvents: atomic((tenantId: string, page: PageRequest) => {
+      checkCursor(page, (id) => idSchema.safeParse(id).success);
+      const own = state.events.filter((event) => event.tenantId === tenantId);
+      return listPage(own, page, ({ createdAt, id }) => ({ createdAt, id }));
+    }),
+  };
+}
