@@ -112,7 +112,7 @@ async function supervise(child: ChildProcess, launch: NamespacesLaunch): Promise
     const { argv, environment, workingDirectory } = launch.command;
     gate.end(JSON.stringify({ argv, environment, workingDirectory }));
     // A gate that finds nothing to execute has said so in the log, and its end is the instance's.
-    await Promise.race([expectLine(fromGate, 'executing'), gone]);
+    await expectLine(fromGate, 'executing').catch(() => gone);
     deadline.throwIfAborted();
   } catch (cause) {
     stop();

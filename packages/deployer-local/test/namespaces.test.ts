@@ -5,7 +5,15 @@ import { fileURLToPath } from 'node:url';
 import { healthCheckSchema, isCygniError } from '@cygni/core';
 import { afterAll, afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { eventually } from './fixtures/eventually.ts';
-import { call, type Harness, hasExited, isHealthy, key, startHarness, text } from './fixtures/harness.ts';
+import {
+  call,
+  type Harness,
+  hasExited,
+  isHealthy,
+  key,
+  startHarness,
+  text,
+} from './fixtures/harness.ts';
 import { isRunning, namespaceOf, processesWith } from './fixtures/processes.ts';
 import { available, compileBehave, runs } from './fixtures/tool.ts';
 
@@ -14,7 +22,15 @@ const ready =
   available('gcc with a static C library', behave !== null) &&
   available(
     'unshare with user namespaces',
-    runs('unshare', ['--user', '--map-root-user', '--mount', '--pid', '--fork', '--mount-proc', 'true']),
+    runs('unshare', [
+      '--user',
+      '--map-root-user',
+      '--mount',
+      '--pid',
+      '--fork',
+      '--mount-proc',
+      'true',
+    ]),
   );
 
 describe.skipIf(!ready)('the local deployer with namespaces', () => {
@@ -65,13 +81,19 @@ describe.skipIf(!ready)('the local deployer with namespaces', () => {
   });
 
   it('runs the static server that npm brings, from an image made of nothing else', async () => {
-    const esbuild = fileURLToPath(import.meta.resolve(`@esbuild/linux-${process.arch}/bin/esbuild`));
+    const esbuild = fileURLToPath(
+      import.meta.resolve(`@esbuild/linux-${process.arch}/bin/esbuild`),
+    );
     const digest = await harness.images.add({
       layers: [
         [{ name: 'esbuild', mode: 0o755, content: await readFile(esbuild) }],
         [{ name: 'site/index.html', content: '<h1>hello</h1>' }],
       ],
-      config: { Entrypoint: ['/esbuild'], Cmd: ['--servedir=/site', '--serve=127.0.0.1:$(PORT)'] },
+      config: {
+        Entrypoint: ['/esbuild'],
+        // Nothing is ever at its standard input, which would end it without the last option.
+        Cmd: ['--servedir=/site', '--serve=127.0.0.1:$(PORT)', '--watch=forever'],
+      },
     });
     const healthCheck = healthCheckSchema.parse({ intervalSeconds: 0.1 });
     await harness.deployer.apply(harness.revision(1, digest, { healthCheck }), call());
@@ -84,7 +106,7 @@ describe.skipIf(!ready)('the local deployer with namespaces', () => {
     const passwd = 'root:x:0:0::/:/none\napp:x:1234:56::/:/none\n';
     await deploy(
       1,
-      { environment: { BOTH: 'revision', 'LINES': 'a\nb', LD_PRELOAD: '/none.so' } },
+      { environment: { BOTH: 'revision', LINES: 'a\nb', LD_PRELOAD: '/none.so' } },
       {
         layers: [[{ name: 'etc/passwd', content: passwd }]],
         config: { User: 'app', WorkingDir: '/srv/data', Env: ['BOTH=image', 'ONLY=image'] },
@@ -92,10 +114,18 @@ describe.skipIf(!ready)('the local deployer with namespaces', () => {
     );
     await harness.until(1, isHealthy);
     await route({ revision: 1, percent: 100 });
-    expect(await text(await harness.url('/identity'))).toMatch(/^uid=1234 gid=56 pid=\d+ cwd=\/srv\/data$/);
+    expect(await text(await harness.url('/identity'))).toMatch(
+      /^uid=1234 gid=56 pid=\d+ cwd=\/srv\/data$/,
+    );
     const environment = await text(await harness.url('/environment'));
     expect(environment.trim().split('\n').sort()).toEqual(
-      expect.arrayContaining(['BOTH=revision', 'ONLY=image', 'LINES=a', 'b', 'LD_PRELOAD=/none.so']),
+      expect.arrayContaining([
+        'BOTH=revision',
+        'ONLY=image',
+        'LINES=a',
+        'b',
+        'LD_PRELOAD=/none.so',
+      ]),
     );
     expect(environment).not.toMatch(/^(HOME|PWD|NODE_|VITEST)/m);
   });
@@ -110,11 +140,18 @@ describe.skipIf(!ready)('the local deployer with namespaces', () => {
     }
     expect(status).toMatch(/^NoNewPrivs:\s1$/m);
     expect(status).toMatch(/^PPid:\s1$/m);
-    expect(await text(await harness.url('/read/proc/sys/user/max_user_namespaces'))).toMatch(/^0$/m);
+    expect(await text(await harness.url('/read/proc/sys/user/max_user_namespaces'))).toMatch(
+      /^0$/m,
+    );
     expect(await text(await harness.url('/read/proc/1/root/etc/shadow'))).toMatch(/denied/);
     const mounts = await text(await harness.url('/read/proc/mounts'));
-    const places = mounts.trim().split('\n').map((line) => line.split(' ')[1]);
-    expect(places.filter((each) => !/^\/(|proc|proc\/sys|tmp|dev|dev\/\w+)$/.test(each ?? ''))).toEqual([]);
+    const places = mounts
+      .trim()
+      .split('\n')
+      .map((line) => line.split(' ')[1]);
+    expect(
+      places.filter((each) => !/^\/(|proc|proc\/sys|tmp|dev|dev\/\w+)$/.test(each ?? '')),
+    ).toEqual([]);
     expect(mounts).not.toContain(harness.directory);
   });
 
@@ -163,9 +200,9 @@ describe.skipIf(!ready)('the local deployer with namespaces', () => {
       'second line',
     ]);
     await harness.deployer.remove({ ...key, revision: 1 }, call());
-    await expect(harness.deployer.tailLogs({ ...key, revision: 1 }, 50, call())).rejects.toMatchObject(
-      { code: 'not_found' },
-    );
+    await expect(
+      harness.deployer.tailLogs({ ...key, revision: 1 }, 50, call()),
+    ).rejects.toMatchObject({ code: 'not_found' });
     expect(await readdir(join(harness.directory, 'instances'))).toEqual([]);
     expect(await readdir(join(harness.directory, 'roots'))).toEqual([]);
     expect(await readdir(join(harness.directory, 'images'))).toEqual([]);
@@ -199,7 +236,9 @@ describe.skipIf(!ready)('the local deployer with namespaces', () => {
     await deploy(3, {}, { corrupt: (blob) => Buffer.concat([blob, Buffer.from('x')]) });
     expect((await harness.until(3, hasExited)).reason).toMatch(/layer/);
     const missing = harness.revision(4, `sha256:${'0'.repeat(64)}`);
-    await expect(harness.deployer.apply(missing, call())).rejects.toMatchObject({ code: 'not_found' });
+    await expect(harness.deployer.apply(missing, call())).rejects.toMatchObject({
+      code: 'not_found',
+    });
   });
 
   it('switches the traffic at once while requests in flight finish where they began', async () => {
@@ -231,16 +270,16 @@ describe.skipIf(!ready)('the local deployer with namespaces', () => {
     for (let count = 0; count < 100; count++) answers.push(await text(url));
     expect(answers.filter((each) => each === 'hello from one').length).toBeGreaterThan(20);
     expect(answers.filter((each) => each === 'hello from two').length).toBeGreaterThan(20);
-    await expect(route({ revision: 1, percent: 50 })).rejects.toMatchObject({ code: 'invalid_input' });
+    await expect(route({ revision: 1, percent: 50 })).rejects.toMatchObject({
+      code: 'invalid_input',
+    });
     await expect(route({ revision: 9, percent: 100 })).rejects.toMatchObject({ code: 'not_found' });
   });
 
   it('leaves no process when it closes, also of those that ignore SIGTERM or ran away', async () => {
     await deploy(1, { arguments: ['--grandchild', '--ignore-term', harness.directory] });
     await harness.until(1, isHealthy);
-    const [found] = processesWith(harness.directory).filter(
-      (pid) => namespaceOf(pid).length > 1,
-    );
+    const [found] = processesWith(harness.directory).filter((pid) => namespaceOf(pid).length > 1);
     const all = namespaceOf(found ?? 0);
     expect(all.length).toBeGreaterThanOrEqual(3);
     const start = performance.now();
@@ -275,7 +314,10 @@ describe.skipIf(!ready)('the local deployer with namespaces', () => {
     expect((await fetch(url)).status).toBe(503);
 
     harness.images.requests = 0;
-    await harness.deployer.apply(harness.revision(1, digest, { environment: { VERSION: 'one' } }), call());
+    await harness.deployer.apply(
+      harness.revision(1, digest, { environment: { VERSION: 'one' } }),
+      call(),
+    );
     await harness.until(1, isHealthy);
     await route({ revision: 1, percent: 100 });
     expect(await harness.url()).toBe(url);
@@ -297,10 +339,10 @@ describe.skipIf(!ready)('the local deployer with namespaces', () => {
       await harness.until(1, isHealthy);
     });
     const other = await harness.addBehave({ layers: [[{ name: 'x', content: 'x' }]] });
-    harness.images.before = async () => {
+    harness.images.before = async ({ signal }) => {
       pulling = true;
       // Only the blobs of the layers are asked for once the manifest and config are there.
-      if (harness.images.requests > 2) await sleep(60_000, undefined, { ref: false });
+      if (harness.images.requests > 2) await sleep(60_000, undefined, { signal });
     };
     harness.images.requests = 0;
     await harness.deployer.apply(harness.revision(2, other), call());
