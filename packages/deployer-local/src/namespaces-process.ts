@@ -1,6 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { readFileSync } from 'node:fs';
-import { chown, open, writeFile } from 'node:fs/promises';
+import { chown, open, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Duplex, type Readable } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -143,16 +142,15 @@ function asRunning(identity: ProcessIdentity, exited: Promise<string>): RunningP
     record: { kind: 'namespaces', ...identity },
     exited,
     async stop(graceMs) {
-      if (!signalProcess(identity, 'SIGTERM')) {
-        await exited;
-        return;
+      signalProcess(identity, 'SIGTERM');
+      if (!(await endsWithin(identity, graceMs))) {
+        // The init's end is the end of every process of its namespace.
+        signalProcess(identity, 'SIGKILL');
+        if (!(await endsWithin(identity, 5_000))) {
+          throw new CygniError('internal', `process ${identity.pid} outlives SIGKILL`);
+        }
       }
-      if (await endsWithin(identity, graceMs)) return;
-      // The init's end is the end of every process of its namespace.
-      signalProcess(identity, 'SIGKILL');
-      if (!(await endsWithin(identity, 5_000))) {
-        throw new CygniError('internal', `process ${identity.pid} outlives SIGKILL`);
-      }
+      await exited;
     },
   };
 }
@@ -166,10 +164,10 @@ async function endsWithin(identity: ProcessIdentity, milliseconds: number): Prom
   return true;
 }
 
-function reasonOf(directory: string): string {
-  const text = readFileSync(statusOf(directory), 'latin1').trim();
-  // The init writes its process's status last; without it, it was ended itself.
-  return text === '' ? 'signal SIGKILL' : describeExit(Number(text));
+/** The init writes its process's status last; without it, it was ended itself. */
+async function reasonOf(directory: string): Promise<string> {
+  const text = await readFile(statusOf(directory), 'latin1').catch(() => '');
+  return text === '' ? 'signal SIGKILL' : describeExit(Number(text.trim()));
 }
 
 function commandLine({ root, ids, user }: NamespacesLaunch): [string, ...string[]] {
