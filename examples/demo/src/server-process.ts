@@ -24,7 +24,7 @@ export function createServerProcess(directory: string) {
       const dataDirectory = join(directory, 'data');
       const logFile = join(directory, 'server.log');
       await using log = await open(logFile, 'w');
-      child = spawn(process.execPath, ['--conditions=source', serverMain], {
+      child = spawn(process.execPath, ['--conditions=cygni-source', serverMain], {
         detached: true,
         env: { ...process.env, CYGNI_DATA_DIR: dataDirectory, PORT: '0' },
         stdio: ['ignore', log.fd, log.fd, 'ipc'],

@@ -36,5 +36,7 @@ export function measureRequests(registry: Registry, log: Logger): RequestHandler
 function routeOf(request: Request): string {
   const route: unknown = request.route;
   const known = typeof route === 'object' && route !== null && 'path' in route;
-  return known && typeof route.path === 'string' ? `${request.baseUrl}${route.path}` : 'unknown';
+  if (!known || typeof route.path !== 'string') return 'unknown';
+  // Express has taken `baseUrl` back by the time a response is closed.
+  return request.originalUrl.startsWith('/v1/') ? `/v1${route.path}` : route.path;
 }

@@ -10,6 +10,7 @@ import { holdLease, type Lease } from './lease.ts';
 import { pumpLog } from './log-pump.ts';
 import { createRedactor } from './redact.ts';
 import { retryWhileUnavailable } from './retry.ts';
+import { settleOrAbort } from './settle-or-abort.ts';
 
 /** The image that a run pushed and the registry confirmed, or why there is none. */
 type Verdict =
@@ -144,7 +145,7 @@ async function waitForOutcome(
   if (either.aborted) cancel();
   either.addEventListener('abort', cancel, { once: true });
   try {
-    const outcome = await run.wait(call);
+    const outcome = await settleOrAbort(run.wait(call), call.signal);
     await cancelling;
     if (outcome.status === 'failed' && outcome.reason === 'cancelled' && stop.deadline.aborted) {
       return { status: 'failed', reason: 'deadline', message: 'the build ran into its timeout' };

@@ -1,8 +1,9 @@
 import { type Adapter, type Call, SPEC_VERSION } from '../contracts/call.ts';
-import { abortedError, CygniError, isCygniError } from '../errors.ts';
+import { CygniError, isCygniError } from '../errors.ts';
 import type { Metrics } from './metrics.ts';
+import { settleOrAbort } from './settle-or-abort.ts';
 
-/** Milliseconds by method name; null: the call may take as long as its own signal allows. */
+/** Milliseconds by method name; null: the call ends by itself when its signal aborts, and is waited for. */
 export type CallTimeouts = Readonly<Record<string, number | null>>;
 
 const defaultTimeoutMs = 30_000;
@@ -37,17 +38,15 @@ export function superviseAdapter<Supervised extends Adapter>(
     outer: Call,
   ): Promise<unknown> {
     const timeoutMs = timeouts[operation] === undefined ? defaultTimeoutMs : timeouts[operation];
-    const signal =
-      timeoutMs === null
-        ? outer.signal
-        : AbortSignal.any([outer.signal, AbortSignal.timeout(timeoutMs)]);
+    const bounded = timeoutMs !== null;
+    const signal = bounded
+      ? AbortSignal.any([outer.signal, AbortSignal.timeout(timeoutMs)])
+      : outer.signal;
     const end = metrics.adapterRequests.startTimer({ adapter: contract, operation });
     try {
       const inner: Call = { signal, log: outer.log };
-      const result = await settleOrAbort(
-        Promise.resolve(method.apply(adapter, [...parameters.slice(0, -1), inner])),
-        signal,
-      );
+      const settled = Promise.resolve(method.apply(adapter, [...parameters.slice(0, -1), inner]));
+      const result = await (bounded ? settleOrAbort(settled, signal) : settled);
       end({ outcome: 'ok' });
       return result;
     } catch (error) {
@@ -73,17 +72,5 @@ export function superviseAdapter<Supervised extends Adapter>(
         return supervised(property, method, parameters, call);
       };
     },
-  });
-}
-
-function settleOrAbort<Value>(promise: Promise<Value>, signal: AbortSignal): Promise<Value> {
-  return new Promise((resolve, reject) => {
-    const abort = () => reject(abortedError(signal));
-    if (signal.aborted) {
-      promise.catch(() => {});
-      return abort();
-    }
-    signal.addEventListener('abort', abort, { once: true });
-    promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', abort));
   });
 }

@@ -1,0 +1,36 @@
+import { describe, expect, it } from 'vitest';
+import { readConfiguration } from '../src/configuration.ts';
+
+describe('the configuration', () => {
+  it('needs no variable', () => {
+    expect(readConfiguration({})).toMatchObject({
+      ok: true,
+      configuration: { port: 8080, host: '127.0.0.1', databaseUrl: undefined, budgetCap: null },
+    });
+  });
+
+  it('takes a variable that is set to nothing as not set', () => {
+    expect(readConfiguration({ PORT: '', DATABASE_URL: '' })).toMatchObject({
+      ok: true,
+      configuration: { port: 8080, databaseUrl: undefined },
+    });
+  });
+
+  it.each([
+    ['PORT', '99999'],
+    ['PORT', 'hunter2'],
+    ['HOST', 'hunter2'],
+    ['DATABASE_URL', 'mysql://user:hunter2@db/x'],
+    ['BUILD_ENGINE', 'hunter2'],
+    ['BUDGET_CAP', '-5'],
+  ])('refuses %s=%s, naming the variable and not its value', (name, value) => {
+    const result = readConfiguration({ [name]: value });
+    expect(result).toMatchObject({ ok: false, problems: [expect.stringContaining(name)] });
+    expect(JSON.stringify(result)).not.toContain(value);
+  });
+
+  it('tells of everything that is wrong at once', () => {
+    const result = readConfiguration({ PORT: 'x', HOST: 'y' });
+    expect(result.ok ? [] : result.problems).toHaveLength(2);
+  });
+});
