@@ -19,7 +19,7 @@ export function followContainer(
     exited,
     async stop(graceMs) {
       const seconds = String(Math.max(1, Math.ceil(graceMs / 1000)));
-      const parameters = ['stop', '--time', seconds, name] as const;
+      const parameters = ['stop', '-t', seconds, name] as const;
       const options = { timeoutMs: maximumCommandMs, environment };
       const stopped = await runCommand([engine, ...parameters], options);
       if (stopped.code !== 0) {
