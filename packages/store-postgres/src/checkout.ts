@@ -1,4 +1,5 @@
 import { abortedError, CygniError } from '@cygni/core';
+import { endsConnection } from './map-error.ts';
 import type { Pool, PoolClient } from './pool.ts';
 import { type Row, typeParsers } from './rows.ts';
 import type { Statement } from './statement.ts';
@@ -38,6 +39,9 @@ export async function withSession<T>(
     const { rows } = await settleWithin(asked, limits.statementTimeoutMs, signal, () => {
       broken = true;
       return new CygniError('timeout', 'the database did not answer in time');
+    }).catch((error: unknown) => {
+      if (endsConnection(error)) broken = true;
+      throw error;
     });
     return rows as Row[];
   }

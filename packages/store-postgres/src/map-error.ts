@@ -73,6 +73,12 @@ export function isTransactionConflict(error: unknown): boolean {
   return state === '40001' || state === '40P01';
 }
 
+/** True: the connection that threw it is gone, or will be in a moment. */
+export function endsConnection(error: unknown): boolean {
+  const state = sqlState(error);
+  return state === undefined ? isConnectionError(error) : /^(08|57P)/.test(state);
+}
+
 export function violates(error: unknown, constraint: string): boolean {
   return (
     typeof error === 'object' &&

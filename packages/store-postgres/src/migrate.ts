@@ -7,9 +7,11 @@ const lockKey = 7_021_594_113;
 
 const newest = Math.max(...migrations.map(({ version }) => version));
 
+/** Reads the catalogue: `to_regclass` may answer from a cache that is older than the lock. */
 const tableExists = statement(
   'migrations-table',
-  `SELECT to_regclass('cygni.migrations') IS NOT NULL AS "exists"`,
+  `SELECT EXISTS (SELECT FROM pg_catalog.pg_tables
+                   WHERE schemaname = 'cygni' AND tablename = 'migrations') AS "exists"`,
 );
 const applied = statement('migrations-applied', 'SELECT version FROM cygni.migrations');
 const record = statement(

@@ -1,4 +1,4 @@
-import { readFile } from 'node:fs/promises';
+import { readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { CygniError } from '@cygni/core';
 import { hasEnded, identify, type ProcessIdentity } from './running-process.ts';
@@ -6,19 +6,19 @@ import { hasEnded, identify, type ProcessIdentity } from './running-process.ts';
 const fastShutdownMs = 20_000;
 const immediateShutdownMs = 10_000;
 
-/** The server that still runs on the data directory, as after a crash of the program that had started it. */
+/**
+ * The server that still runs on the data directory, as after a crash of the program that had started it.
+ * A file that names another program, as after a restart of the machine, is removed: with it PostgreSQL would not start.
+ */
 export async function findPostmaster(dataDirectory: string): Promise<ProcessIdentity | null> {
-  let pid: number;
-  try {
-    const [first] = (await readFile(join(dataDirectory, 'postmaster.pid'), 'utf8')).split('\n');
-    pid = Number(first);
-  } catch {
-    return null;
-  }
+  const file = join(dataDirectory, 'postmaster.pid');
+  const text = await readFile(file, 'utf8').catch(() => '');
+  const pid = Number(text.split('\n')[0]);
   if (!Number.isInteger(pid) || pid <= 1) return null;
   const found = await identify(pid);
-  // The number may belong to another program by now: only a postgres of this very directory is ours.
-  return found && isPostmasterOf(found.command, dataDirectory) ? found : null;
+  if (!found || isPostmasterOf(found.command, dataDirectory)) return found;
+  await rm(file, { force: true });
+  return null;
 }
 
 function isPostmasterOf(command: string, dataDirectory: string): boolean {
