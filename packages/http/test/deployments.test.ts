@@ -59,7 +59,9 @@ describe('POST /v1/services/{name}:rollback', () => {
     await using api = await startApi();
     await ended(api, await deploy(api, knownDigest));
     await ended(api, await deploy(api, knownDigest));
-    const accepted = await api.postJson('/v1/services/hello:rollback', {});
+    const accepted = await api.postJson('/v1/services/hello:rollback', {
+      rollout: { bakeSeconds: 0 },
+    });
     expect(accepted.status).toBe(202);
     expect(await ended(api, accepted)).toMatchObject({ kind: 'rollback', revision: 1 });
   });

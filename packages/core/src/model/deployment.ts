@@ -69,6 +69,7 @@ export const rollbackRequestSchema = z.strictObject({
   /** Omitted: the last revision that was healthy before the present one. */
   revision: z.int().positive().optional(),
   message: z.string().max(1000).optional(),
+  rollout: rolloutSchema,
 });
 export type RollbackRequest = z.output<typeof rollbackRequestSchema>;
 

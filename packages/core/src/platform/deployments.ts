@@ -3,12 +3,7 @@ import type { Call } from '../contracts/call.ts';
 import type { ServiceKey } from '../contracts/deployer.ts';
 import type { Accepted, IdempotencyKey, NewDeployment, Reservation } from '../contracts/store.ts';
 import { CygniError, isCygniError } from '../errors.ts';
-import {
-  type Deployment,
-  type DeploymentRequest,
-  type RollbackRequest,
-  rolloutSchema,
-} from '../model/deployment.ts';
+import type { Deployment, DeploymentRequest, RollbackRequest } from '../model/deployment.ts';
 import { repositoryOf } from '../model/names.ts';
 import type { Page, PageRequest } from '../model/page.ts';
 import type { PlatformContext } from './context.ts';
@@ -100,7 +95,7 @@ export function createDeployments(context: PlatformContext): Deployments {
         id: randomUUID(),
         tenantId,
         service,
-        rollout: rolloutSchema.parse(undefined),
+        rollout: request.rollout,
         message: request.message ?? null,
         target: { rollbackTo: request.revision ?? null },
       };

@@ -76,12 +76,13 @@ async function rollOut(
     await retreat(context, claim, sick, call);
     return;
   }
-  const { url } = await deployer.observe(key, call);
-  const charge = context.budget.charge({ kind: 'deployment' });
-  await finish(context, claim, { state: 'SUCCEEDED', evidence: null, charge, url }, call);
+  // Before the end is recorded: from then on a rollback may start the replaced revision again.
   if (stable && stable.number !== deployment.revision) {
     await deployer.remove({ ...key, revision: stable.number }, call);
   }
+  const { url } = await deployer.observe(key, call);
+  const charge = context.budget.charge({ kind: 'deployment' });
+  await finish(context, claim, { state: 'SUCCEEDED', evidence: null, charge, url }, call);
 }
 
 async function applyRevision(
