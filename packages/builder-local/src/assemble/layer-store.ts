@@ -15,11 +15,12 @@ import { readTar } from '../files/read-tar.ts';
 import type { Content, DirectoryNode } from '../files/tree.ts';
 import type { Limits } from '../options.ts';
 import { createLayerApplier } from './apply-layer.ts';
+import type { StageState } from './stage-state.ts';
 
 /** The layers of the images that a build reads: downloaded once, and unpacked only where their bytes are needed. */
 export interface LayerStore {
-  /** Adds what the layer holds to the tree, and takes away what it deletes. */
-  apply(root: DirectoryNode, location: RepositoryLocation, layer: Descriptor): Promise<void>;
+  /** The files of a stage, with the layers of its base image that were not read yet. */
+  read(state: StageState): Promise<DirectoryNode>;
   /** Where a downloaded layer is; undefined: it was not needed. */
   downloaded(digest: string): string | undefined;
   /** Makes the bytes of files readable, reading each layer at most once. @returns a path, or the bytes */
@@ -61,7 +62,7 @@ export function createLayerStore({ images, directory, limits, call }: LayerStore
     return path;
   }
 
-  const read = async (path: string, onEntry: Parameters<typeof readTar>[2]) => {
+  const readEntries = async (path: string, onEntry: Parameters<typeof readTar>[2]) => {
     const compression = await detectCompression(path);
     if (compression === 'bzip2' || compression === 'xz') {
       throw new BuildFault('image_pull', `a base image has a layer compressed by ${compression}`);
@@ -81,7 +82,7 @@ export function createLayerStore({ images, directory, limits, call }: LayerStore
     await mkdir(join(directory, layer.replace(':', '-')), { recursive: true });
     const open = new Set(missing);
     let index = -1;
-    await read(path, async (_header, body) => {
+    await readEntries(path, async (_header, body) => {
       index += 1;
       if (!open.has(index)) return;
       await pipeline(body, createWriteStream(entryPath(layer, index)), { signal: call.signal });
@@ -91,10 +92,14 @@ export function createLayerStore({ images, directory, limits, call }: LayerStore
   }
 
   return {
-    async apply(root, location, layer) {
-      const path = await download(location, layer);
-      const applier = createLayerApplier(root, layer.digest);
-      await read(path, async (header) => applier.add(header));
+    async read({ root, unread }) {
+      for (let next = unread[0]; next; next = unread[0]) {
+        const path = await download(next.location, next.layer);
+        const applier = createLayerApplier(root, next.layer.digest);
+        await readEntries(path, async (header) => applier.add(header));
+        unread.shift();
+      }
+      return root;
     },
     downloaded: (digest) => paths.get(digest),
     async resolve(contents) {

@@ -80,6 +80,7 @@ function createExpansion(
     const name = variableName();
     if (name === '') throw userError(`bad substitution in ${quote(word)}`);
     const value = environment.get(name);
+    if (position >= word.length) throw userError(`missing } in ${quote(word)}`);
     let operator = word.charAt(position);
     position += 1;
     if (operator === '}') return value ?? '';

@@ -25,7 +25,7 @@ export async function startRegistry(user?: string): Promise<TestRegistry> {
     registry.handle(request, response);
   });
   const host = await listen(server);
-  const images = createImageClient();
+  const images = createImageClient({ retry: { retries: 1, firstDelayMs: 20 } });
   return {
     host,
     images,
