@@ -17,7 +17,10 @@ export interface ServerProcess {
 }
 
 /** The reference server as a process of its own, in a process group of its own: Ctrl-C reaches it only through `stop`. */
-export function createServerProcess(directory: string) {
+export function createServerProcess(
+  directory: string,
+  environment: Readonly<Record<string, string>> = {},
+) {
   let child: ChildProcess | undefined;
   return {
     async start(signal: AbortSignal): Promise<ServerProcess> {
@@ -26,7 +29,7 @@ export function createServerProcess(directory: string) {
       await using log = await open(logFile, 'w');
       child = spawn(process.execPath, ['--conditions=cygni-source', serverMain], {
         detached: true,
-        env: { ...process.env, CYGNI_DATA_DIR: dataDirectory, PORT: '0' },
+        env: { ...process.env, ...environment, CYGNI_DATA_DIR: dataDirectory, PORT: '0' },
         stdio: ['ignore', log.fd, log.fd, 'ipc'],
       });
       const patience = AbortSignal.any([signal, AbortSignal.timeout(startTimeoutMs)]);
@@ -42,13 +45,17 @@ export function createServerProcess(directory: string) {
       const token = (await readFile(join(dataDirectory, 'token'), 'utf8')).trim();
       return { url, token, logFile };
     },
-    async stop(): Promise<void> {
-      if (!child || child.exitCode !== null || child.signalCode !== null) return;
-      const exited = once(child, 'exit');
-      child.kill('SIGTERM');
-      const kill = setTimeout(() => child?.kill('SIGKILL'), stopTimeoutMs);
-      await exited;
-      clearTimeout(kill);
+    /** Ends it, by force after ten seconds; returns its exit code, or null if it had to be forced. */
+    async stop(signal: NodeJS.Signals = 'SIGTERM'): Promise<number | null> {
+      if (!child) return 0;
+      if (child.exitCode === null && child.signalCode === null) {
+        const exited = once(child, 'exit');
+        child.kill(signal);
+        const force = setTimeout(() => child?.kill('SIGKILL'), stopTimeoutMs);
+        await exited;
+        clearTimeout(force);
+      }
+      return child.exitCode;
     },
   };
 }

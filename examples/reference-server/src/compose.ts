@@ -22,8 +22,8 @@ import type { Configuration } from './configuration.ts';
 export interface Composition {
   readonly platform: Platform;
   readonly registryServer: RegistryServer;
-  /** Which adapter serves each contract. */
-  readonly adapters: Readonly<Record<string, string>>;
+  /** Which adapter serves each contract; asked once all are open, for some choose only then. */
+  describeAdapters(): Readonly<Record<string, string>>;
 }
 
 /** Chooses the adapters and puts them together. Does no I/O. */
@@ -70,6 +70,12 @@ export function compose(
     settings: { buildConcurrency: configuration.buildConcurrency, leaseSeconds: 10 },
     log,
   });
-  const names = Object.entries(adapters).map(([contract, { name }]) => [contract, name]);
-  return { platform, registryServer, adapters: Object.fromEntries(names) };
+  return {
+    platform,
+    registryServer,
+    describeAdapters() {
+      const names = Object.entries(adapters).map(([contract, { name }]) => [contract, name]);
+      return Object.fromEntries(names);
+    },
+  };
 }

@@ -41,7 +41,7 @@ export async function startServer(
     const port = await listen(server, configuration);
     cleanUp.defer(() => closeServer(server));
 
-    const { platform, registryServer, adapters } = compose(configuration, {
+    const { platform, registryServer, describeAdapters } = compose(configuration, {
       databaseUrl: database.url,
       access,
       port,
@@ -66,7 +66,8 @@ export async function startServer(
       .run({ roles, signal: platform.stopping })
       .catch((err: unknown) => log.error({ err }, 'a role ended unexpectedly'));
 
-    for (const [contract, adapter] of Object.entries({ ...adapters, store: database.name })) {
+    const adapters = { ...describeAdapters(), store: database.name };
+    for (const [contract, adapter] of Object.entries(adapters)) {
       log.info({ contract, adapter }, `${contract}: ${adapter}`);
     }
     return { url: `http://127.0.0.1:${port}`, close: () => cleanUp.disposeAsync() };

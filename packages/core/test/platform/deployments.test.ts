@@ -132,9 +132,7 @@ describe('a rollback', () => {
   it('of a service with a single revision is a conflict', async () => {
     await using test = await startPlatform();
     await ended(test, await test.deploy(tenant, knownDigest));
-    await expect(test.platform.deployments.rollBack(key, {}, null, testCall())).rejects.toSatisfy(
-      (error) => isCygniError(error, 'conflict'),
-    );
+    await expect(rollBack(test)).rejects.toSatisfy((error) => isCygniError(error, 'conflict'));
   });
 });
 
