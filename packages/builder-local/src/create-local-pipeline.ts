@@ -66,7 +66,8 @@ export function createLocalPipeline(options: LocalPipelineOptions): BuildPipelin
       if (closing) throw closedError();
       if (call.signal.aborted) throw abortedError(call.signal);
       opening ??= (async () => {
-        await engine.check(call);
+        // `auto` has just found out.
+        if (chosen !== 'auto') engine.check();
         await runDirectory.open(call);
       })();
       try {

@@ -1,65 +1,25 @@
 import { execFileSync } from 'node:child_process';
-import { chmod, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
-import { createRequire } from 'node:module';
-import { tmpdir } from 'node:os';
-import { delimiter, join } from 'node:path';
+import { readFile } from 'node:fs/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { build, call, jobOf, openPipeline } from './support/build.ts';
 import { engineIsHere } from './support/engine-is-here.ts';
+import { useEngines } from './support/engines.ts';
 import { pullImage } from './support/pulled-image.ts';
 import { startRegistry, type TestRegistry } from './support/registry.ts';
+import { staticBinary } from './support/static-binary.ts';
 import { waitFor } from './support/wait-for.ts';
-
-/** A static binary that every checkout has. */
-const binary = createRequire(import.meta.url).resolve(
-  `@esbuild/linux-${process.arch === 'x64' ? 'x64' : 'arm64'}/bin/esbuild`,
-);
 
 let registry: TestRegistry;
 let esbuild: Buffer;
-let shims: string;
-const before = { isolation: process.env.BUILDAH_ISOLATION, path: process.env.PATH };
 
 beforeAll(async () => {
   registry = await startRegistry();
-  esbuild = await readFile(binary);
-  // Works everywhere, also where an OCI runtime does not.
-  process.env.BUILDAH_ISOLATION = 'chroot';
-  shims = await mkdtemp(join(tmpdir(), 'cygni-docker-'));
-  await writeFile(
-    join(shims, 'docker'),
-    '#!/bin/sh\nif [ "$1" = version ]; then exec podman version --format ok; fi\nexec podman "$@"\n',
-  );
-  await chmod(join(shims, 'docker'), 0o755);
+  esbuild = await readFile(staticBinary);
 });
+afterAll(() => registry[Symbol.asyncDispose]());
 
-afterAll(async () => {
-  await registry[Symbol.asyncDispose]();
-  await rm(shims, { recursive: true, force: true });
-  if (before.isolation === undefined) delete process.env.BUILDAH_ISOLATION;
-  else process.env.BUILDAH_ISOLATION = before.isolation;
-});
-
-const cases = [
-  { engine: 'buildah', binary: 'buildah', title: 'buildah', usesShim: false },
-  { engine: 'podman', binary: 'podman', title: 'podman', usesShim: false },
-  {
-    engine: 'docker',
-    binary: 'podman',
-    title: "docker (on podman's docker-compatible command line)",
-    usesShim: true,
-  },
-] as const;
-
-describe.each(cases)('$title', ({ engine, binary: needed, usesShim }) => {
-  const isHere = engineIsHere(needed);
-
-  beforeAll(() => {
-    process.env.PATH = usesShim ? `${shims}${delimiter}${before.path}` : before.path;
-  });
-  afterAll(() => {
-    process.env.PATH = before.path;
-  });
+describe.each(useEngines())('$title', ({ engine, binary }) => {
+  const isHere = engineIsHere(binary);
 
   it.runIf(isHere)('runs RUN, and pushes by digest and by tag', async () => {
     await using local = await openPipeline({ engine, images: registry.images });

@@ -2,10 +2,12 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type Files, tar } from './support/archive.ts';
 import { build, jobOf, openPipeline, type TestPipeline } from './support/build.ts';
 import { engineIsHere } from './support/engine-is-here.ts';
+import { useEngines } from './support/engines.ts';
 import { type PulledImage, pullImage } from './support/pulled-image.ts';
 import { startRegistry, type TestRegistry } from './support/registry.ts';
 
 const isHere = engineIsHere('buildah');
+useEngines();
 let registry: TestRegistry;
 let assemble: TestPipeline;
 let buildah: TestPipeline;

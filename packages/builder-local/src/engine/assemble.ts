@@ -14,7 +14,7 @@ export function createAssembleEngine(): Engine {
   return {
     name: 'assemble',
     supportsRun: false,
-    async check() {},
+    check() {},
     async build({ job, tree, directory, images, platform, limits, write, call }) {
       const { dockerfile, ignore } = await readDockerfile(tree, job);
       const { target, buildArguments } = job;

@@ -1,5 +1,6 @@
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { hostPlatform } from '@cygni/core';
 import type { EngineJob } from './engine.ts';
 import { readDockerfile } from './read-dockerfile.ts';
 
@@ -28,8 +29,13 @@ export function buildFlags({ job, platform }: EngineJob, files: BuildFiles): rea
   return [
     `--file=${files.dockerfile}`,
     `--iidfile=${files.idFile}`,
-    `--platform=${platform.os}/${platform.architecture}`,
+    ...(isHost(platform) ? [] : [`--platform=${platform.os}/${platform.architecture}`]),
     ...(job.target === null ? [] : [`--target=${job.target}`]),
     ...Object.entries(job.buildArguments).map(([name, value]) => `--build-arg=${name}=${value}`),
   ];
+}
+
+function isHost({ os, architecture }: EngineJob['platform']): boolean {
+  const host = hostPlatform();
+  return os === host.os && architecture === host.architecture;
 }

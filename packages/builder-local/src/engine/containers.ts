@@ -2,11 +2,9 @@ import { createHash } from 'node:crypto';
 import { readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { Call } from '@cygni/core';
 import { BuildFault } from '../build-fault.ts';
 import { pushImage } from '../image/push-image.ts';
 import { buildFlags, writeBuildFiles } from './build-flags.ts';
-import { checkEngine } from './check-engine.ts';
 import { removeStorage } from './end-containers.ts';
 import type { Engine, EngineJob } from './engine.ts';
 import { engineEnvironment } from './engine-environment.ts';
@@ -14,6 +12,7 @@ import { engineFailure } from './engine-failure.ts';
 import { findOwnImages } from './own-images.ts';
 import { readLayout } from './read-layout.ts';
 import { writeAuthFile } from './registry-auth.ts';
+import { requireEngine } from './require-engine.ts';
 import { runProcess } from './run-process.ts';
 
 /**
@@ -55,7 +54,7 @@ export function createContainersEngine(name: 'podman' | 'buildah'): Engine {
   return {
     name,
     supportsRun: true,
-    check: (call: Call) => checkEngine(name, call),
+    check: () => requireEngine(name),
 
     async build(input) {
       const { directory, contextDirectory, images, job, write, call } = input;

@@ -1,16 +1,16 @@
 import { mkdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { Call, RepositoryLocation } from '@cygni/core';
+import type { RepositoryLocation } from '@cygni/core';
 import { BuildFault, isBuildFault } from '../build-fault.ts';
 import { pushImage } from '../image/push-image.ts';
 import { buildFlags, writeBuildFiles } from './build-flags.ts';
-import { checkEngine } from './check-engine.ts';
 import type { Engine, EngineJob } from './engine.ts';
 import { engineEnvironment } from './engine-environment.ts';
 import { engineFailure } from './engine-failure.ts';
 import { findOwnImages } from './own-images.ts';
 import { readSavedImage } from './read-saved-image.ts';
 import { writeAuthFile } from './registry-auth.ts';
+import { requireEngine } from './require-engine.ts';
 import { runProcess } from './run-process.ts';
 
 const removeMs = 10_000;
@@ -59,7 +59,7 @@ export function createDockerEngine(name: 'docker' | 'podman'): Engine {
   return {
     name,
     supportsRun: true,
-    check: (call: Call) => checkEngine(name, call),
+    check: () => requireEngine(name),
 
     async build(input) {
       const { directory, contextDirectory, images, job, write, call, limits } = input;

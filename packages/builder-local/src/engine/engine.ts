@@ -22,7 +22,7 @@ export interface Engine {
   readonly name: EngineName;
   readonly supportsRun: boolean;
   /** @throws `unavailable` if it cannot work on this machine */
-  check(call: Call): Promise<void>;
+  check(): void;
   /** @throws BuildFault */
   build(input: EngineJob): Promise<PushedImage>;
   /** Ends and deletes all that a build has left, its directory with it, whatever state it was in. */
