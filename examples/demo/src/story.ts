@@ -5,13 +5,17 @@ import { watchService } from './watch-service.ts';
 
 const service = 'hello';
 const expectedText = 'This is version 1.';
-/** Answers to `$(PORT)` as the deployer sets it. */
-const startArguments = ['--servedir=/site', '--serve=127.0.0.1:$(PORT)', '--watch=forever'];
+/** `$(PORT)` is what the deployer sets. All addresses, because a container's own loopback is not the machine's. */
+const startArguments = ['--servedir=/site', '--serve=0.0.0.0:$(PORT)', '--watch=forever'];
 const healthCheck = { path: '/', intervalSeconds: 0.2, startPeriodSeconds: 2 };
 const rollout = { deadlineSeconds: 30, bakeSeconds: 2 };
 
 function require(condition: boolean, message: string): asserts condition {
   if (!condition) throw new Error(message);
+}
+
+function requireState({ state, evidence }: Deployment, expected: Deployment['state']): void {
+  require(state === expected, `the deployment is ${state}: ${JSON.stringify(evidence, null, 2)}`);
 }
 
 async function buildImage(
@@ -48,7 +52,7 @@ export async function deployHelloSite(
   build: Build,
 ): Promise<string> {
   const deployment = await deploy(api, report, build);
-  require(deployment.state === 'SUCCEEDED', `the deployment is ${deployment.state}`);
+  requireState(deployment, 'SUCCEEDED');
   const { url } = await api.getService(service);
   require(url !== null, 'the service has no address');
   report.say(`${service} answers at ${url}`);
@@ -70,7 +74,7 @@ export async function deploySickVersion(
   const answers = await users.stop();
 
   const { evidence } = deployment;
-  require(deployment.state === 'ROLLED_BACK', `the deployment is ${deployment.state}`);
+  requireState(deployment, 'ROLLED_BACK');
   require(evidence !== null, 'no evidence was kept');
   require(answers.wrong.length === 0, `users saw ${answers.wrong.join(', ')}`);
   require(answers.right > 0, 'nobody asked the old version');

@@ -16,7 +16,7 @@ const run = promisify(execFile);
 const serverMain = fileURLToPath(new URL('../src/main.ts', import.meta.url));
 /** What a machine has that has nothing else on it. */
 const bareMachine = { BUILD_ENGINE: 'assemble', DEPLOY_RUNTIME: 'namespaces', LOG_LEVEL: 'debug' };
-const siteArguments = ['--servedir=/site', '--serve=127.0.0.1:$(PORT)', '--watch=forever'];
+const siteArguments = ['--servedir=/site', '--serve=0.0.0.0:$(PORT)', '--watch=forever'];
 
 let directory: string;
 let server: ReturnType<typeof createServerProcess>;

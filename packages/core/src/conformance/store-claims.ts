@@ -66,7 +66,10 @@ export function testClaims({ describe, it, expect }: TestFunctions, current: () 
       const { store, queuedBuild, elapse } = current();
       const id = await queuedBuild({ maximumAttempts: 2 });
       for (const attempt of [1, 2]) {
-        expect((await store.claimBuild(id, leaseSeconds, call))?.build.attempt).toBe(attempt);
+        expect(await store.claimBuild(id, leaseSeconds, call)).toMatchObject({
+          build: { attempt },
+          attemptsLeft: 2 - attempt,
+        });
         await elapse(leaseSeconds + 1);
       }
       expect(await store.claimBuild(id, leaseSeconds, call)).toBe(null);

@@ -165,7 +165,20 @@ export function testDeployments({ describe, it, expect }: TestFunctions, current
       expect(await store.getDeployment('acme', fence.id, call)).toMatchObject({ cost: 0 });
       expect(await store.getService(key, call)).toMatchObject({
         stableRevision: 2,
-        previousRevision: 3,
+        previousRevision: 1,
+      });
+    });
+
+    it('remembers the stable revision as the previous one when a new one follows it', async () => {
+      const { store, deployed } = current();
+      await deployed();
+      await deployed();
+      await deployed({ target: { rollbackTo: 1 } });
+      expect(await store.getService(key, call)).toMatchObject({ previousRevision: null });
+      await deployed();
+      expect(await store.getService(key, call)).toMatchObject({
+        stableRevision: 3,
+        previousRevision: 1,
       });
     });
   });

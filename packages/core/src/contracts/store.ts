@@ -65,6 +65,8 @@ export interface Fence {
 export interface BuildClaim {
   readonly build: Build;
   readonly source: Source;
+  /** How often it may be tried again after this attempt. Attempts given back uncounted do not lessen it. */
+  readonly attemptsLeft: number;
 }
 
 export interface BuildFinish {
@@ -222,8 +224,9 @@ export interface Store extends Adapter {
   advanceDeployment(fence: Fence, phase: DeploymentPhase, call: Call): Promise<boolean>;
   /**
    * Ends the deployment, settles its hold and records the event. SUCCEEDED makes its revision the service's
-   * stable one, marks it healthy, and remembers the one before as `previousRevision`. Puts the next queued deployment of the service into
-   * the outbox. False: the claim is lost, and nothing changed.
+   * stable one and marks it healthy. `previousRevision` becomes the stable one before; after a rollback, which
+   * leaves a revision behind that nobody wants back, the last one below the target that was healthy. Puts the
+   * next queued deployment of the service into the outbox. False: the claim is lost, and nothing changed.
    */
   finishDeployment(fence: Fence, finish: DeploymentFinish, call: Call): Promise<boolean>;
   /** As `releaseBuild`. */

@@ -107,7 +107,8 @@ export function buildMethods(state: StoreState) {
       const { tenantId, sourceId } = work.resource;
       const source = state.sources.get(keyOf(tenantId, sourceId));
       if (!source) throw new CygniError('internal', 'a build without its source');
-      return { build: work.resource, source };
+      const attemptsLeft = work.resource.maximumAttempts - work.countedAttempts;
+      return { build: work.resource, source, attemptsLeft };
     },
 
     heartbeatBuild: (fence: Fence, leaseSeconds: number): Heartbeat | null =>

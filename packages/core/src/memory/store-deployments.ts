@@ -255,7 +255,12 @@ function settleService(state: StoreState, deployment: Deployment, url: string | 
     }
     owner.service = { ...owner.service, stableRevision: revision, updatedAt: now };
     if (stableRevision !== revision) {
-      owner.service = { ...owner.service, previousRevision: stableRevision };
+      const lastHealthy = owner.revisions
+        .slice(0, revision - 1)
+        .findLast(({ healthyAt }) => healthyAt !== null);
+      const before =
+        deployment.kind === 'rollback' ? (lastHealthy?.number ?? null) : stableRevision;
+      owner.service = { ...owner.service, previousRevision: before };
     }
   }
   if (url !== null) owner.service = { ...owner.service, url, updatedAt: now };

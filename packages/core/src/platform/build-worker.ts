@@ -12,6 +12,8 @@ import { createRedactor } from './redact.ts';
 import { retryWhileUnavailable } from './retry.ts';
 import { settleOrAbort } from './settle-or-abort.ts';
 
+const longestRetryDelayMs = 60_000;
+
 /** The image that a run pushed and the registry confirmed, or why there is none. */
 type Verdict =
   | { readonly status: 'succeeded'; readonly image: BuiltImage }
@@ -44,7 +46,7 @@ export async function workOnBuild(
     );
     const verdict = await runBuild(context, claim, lease, call);
     const durationMs = clock.monotonic() - startedAt;
-    await finish(context, build, verdict, durationMs, { ...call, signal: lease.signal });
+    await finish(context, claim, verdict, durationMs, { ...call, signal: lease.signal });
   } catch (error) {
     if (isCygniError(error, 'lease_lost')) {
       call.log.warn({ ...fence, err: error }, 'build given up: the claim was lost');
@@ -186,7 +188,7 @@ function failureOf(error: unknown, call: Call): Verdict {
 
 async function finish(
   context: PlatformContext,
-  build: Build,
+  { build, attemptsLeft }: BuildClaim,
   verdict: Verdict,
   durationMs: number,
   call: Call,
@@ -194,7 +196,8 @@ async function finish(
   const { store, metrics } = context;
   const fence: Fence = { id: build.id, attempt: build.attempt };
   const fault = verdict.status === 'failed' && isPlatformFault(verdict.reason);
-  if (fault && build.attempt < build.maximumAttempts) {
+  if (fault && attemptsLeft > 0) {
+    await context.clock.sleep(retryDelay(context, build.attempt), call.signal);
     await retryWhileUnavailable(call.signal, () =>
       store.releaseBuild(fence, { countAttempt: true }, call),
     );
@@ -210,6 +213,11 @@ async function finish(
   metrics.builds.inc(outcome);
   metrics.buildDuration.observe({ result: verdict.status }, durationMs / 1000);
   call.log.info({ ...fence, state: result.state, durationMs }, 'build finished');
+}
+
+function retryDelay({ settings }: PlatformContext, attempt: number): number {
+  const delay = Math.min(settings.retryDelayMs * 2 ** (attempt - 1), longestRetryDelayMs);
+  return delay * (0.5 + Math.random() / 2);
 }
 
 function finishOf(

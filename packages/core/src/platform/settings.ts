@@ -9,6 +9,8 @@ export const platformSettingsSchema = z
     rolloutConcurrency: z.int().min(1).max(1000).default(10),
     /** How often a build or a deployment may be tried when the platform is at fault. */
     maximumAttempts: z.int().min(1).max(10).default(3),
+    /** Before a second attempt; doubled before each further one, up to a minute, with jitter. */
+    retryDelayMs: z.int().min(0).max(60_000).default(2_000),
     /** A larger image fails its build. It is part of what is reserved. */
     maximumImageBytes: z
       .int()

@@ -1,9 +1,12 @@
 import { idSchema, type Store, sourceSchema } from '@cygni/core';
+import { z } from 'zod';
 import type { Database } from '../database.ts';
 import { own, parseRow, part } from '../rows.ts';
 import { statement } from '../statement.ts';
 import { buildColumns, buildOf } from './builds.ts';
 import { ending } from './ending.ts';
+
+const attemptsSchema = z.strictObject({ attemptsLeft: z.int().nonnegative() });
 
 /** $1 build, $2 seconds. */
 const claim = statement(
@@ -24,7 +27,8 @@ const claim = statement(
   SELECT ${buildColumns},
          source.id AS "source.id", source.tenant_id AS "source.tenantId", source.key AS "source.key",
          source.size_bytes AS "source.sizeBytes", source.sha256 AS "source.sha256",
-         source.created_at AS "source.createdAt"
+         source.created_at AS "source.createdAt",
+         build.maximum_attempts - build.counted_attempts AS "claim.attemptsLeft"
     FROM build JOIN cygni.sources AS source ON source.tenant_id = build.tenant_id AND source.id = build.source_id`,
 );
 
@@ -82,7 +86,11 @@ export function buildClaimOperations(
       if (!idSchema.safeParse(id).success) return null;
       const [row] = await database.run(claim, [id, leaseSeconds], call);
       if (!row) return null;
-      return { build: buildOf(own(row)), source: parseRow(sourceSchema, part(row, 'source')) };
+      return {
+        build: buildOf(own(row)),
+        source: parseRow(sourceSchema, part(row, 'source')),
+        ...parseRow(attemptsSchema, part(row, 'claim')),
+      };
     },
     async heartbeatBuild({ id, attempt }, leaseSeconds, call) {
       const [row] = await database.run(heartbeat, [id, attempt, leaseSeconds], call);

@@ -79,13 +79,13 @@ const finish = statement(
        SET state = $3, evidence = $4, cost = least($5::bigint, estimate), phase = 'DONE',
            lease_until = NULL, finished_at = now()
      WHERE id = $1 AND attempt = $2 AND state = 'RUNNING'
-    RETURNING tenant_id, id, service, revision, state, cost, $6::text AS reason
+    RETURNING tenant_id, id, service, revision, kind, state, cost, $6::text AS reason
   ),
   ${ending('deployment')}
-  SELECT tenant_id AS "tenantId", service, revision FROM ended`,
+  SELECT tenant_id AS "tenantId", service, revision, kind FROM ended`,
 );
 
-/** $1 tenant, $2 service, $3 revision, $4 address or null. */
+/** $1 tenant, $2 service, $3 revision, $4 address or null, $5 whether by a rollback. */
 const makeStable = statement(
   'service-make-stable',
   `WITH healthy AS (
@@ -93,7 +93,12 @@ const makeStable = statement(
      WHERE tenant_id = $1 AND service = $2 AND number = $3
   )
   UPDATE cygni.services
-     SET previous_revision = CASE WHEN stable_revision = $3 THEN previous_revision ELSE stable_revision END,
+     SET previous_revision = CASE
+           WHEN stable_revision = $3 THEN previous_revision
+           WHEN $5::boolean THEN (
+             SELECT max(number) FROM cygni.revisions
+              WHERE tenant_id = $1 AND service = $2 AND number < $3 AND healthy_at IS NOT NULL)
+           ELSE stable_revision END,
          stable_revision = $3, url = coalesce($4, url), updated_at = now()
    WHERE tenant_id = $1 AND name = $2`,
 );
@@ -180,7 +185,8 @@ export function deploymentClaimOperations(
         if (!ended) return false;
         const service = [ended.tenantId, ended.service];
         if (state === 'SUCCEEDED') {
-          await session.run(makeStable, [...service, ended.revision, url]);
+          const byRollback = ended.kind === 'rollback';
+          await session.run(makeStable, [...service, ended.revision, url, byRollback]);
         } else if (url !== null) {
           await session.run(keepUrl, [...service, url]);
         }
