@@ -2,7 +2,6 @@ import { Agent } from 'node:http';
 
 /** Where one revision's instance listens, and what is under way there. */
 export interface Backend {
-  readonly revision: number;
   readonly port: number;
   readonly agent: Agent;
   /** Counts an exchange until the returned function is called. */
@@ -12,12 +11,11 @@ export interface Backend {
   close(): void;
 }
 
-export function createBackend(revision: number, port: number): Backend {
+export function createBackend(port: number): Backend {
   const agent = new Agent({ keepAlive: true, maxFreeSockets: 64, scheduling: 'lifo' });
   const waiting = new Set<() => void>();
   let underWay = 0;
   return {
-    revision,
     port,
     agent,
     enter() {

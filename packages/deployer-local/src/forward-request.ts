@@ -1,4 +1,9 @@
-import { type IncomingMessage, request as openRequest, type ServerResponse } from 'node:http';
+import {
+  type IncomingMessage,
+  request as openRequest,
+  type ServerResponse,
+  STATUS_CODES,
+} from 'node:http';
 import type { Backend } from './backend.ts';
 import { endToEndHeaders, requestHeaders } from './forward-headers.ts';
 import { systemCode } from './map-error.ts';
@@ -20,10 +25,16 @@ export function forwardRequest(
     (incoming.method === 'GET' || incoming.method === 'HEAD') &&
     incoming.headers['transfer-encoding'] === undefined &&
     Number(incoming.headers['content-length'] ?? 0) === 0;
-  attempt(repeatable);
+  try {
+    attempt(repeatable);
+  } catch {
+    // What Node parses but does not send again, such as a path in bytes that are not allowed.
+    answerShortly(outgoing, 502);
+  }
 
   function attempt(mayRepeat: boolean): void {
     let timedOut = false;
+    let answered = false;
     const upstream = openRequest({
       host: '127.0.0.1',
       port: backend.port,
@@ -43,12 +54,20 @@ export function forwardRequest(
       clearTimeout(timer);
       outgoing.off('close', abandon);
     });
+    // Nobody asked for one; without a listener the exchange would have no end.
+    upstream.once('upgrade', (_answer, socket) => {
+      socket.destroy();
+      answerShortly(outgoing, 502);
+    });
     upstream.once('response', (answer) => {
       clearTimeout(timer);
+      answered = true;
       passAnswer(answer, outgoing);
     });
     upstream.on('error', (error) => {
       clearTimeout(timer);
+      // An instance may answer before it has read everything, and hang up; the answer's own end says if it is whole.
+      if (answered) return;
       if (outgoing.headersSent || outgoing.destroyed) {
         outgoing.destroy();
       } else if (mayRepeat && upstream.reusedSocket && systemCode(error) === 'ECONNRESET') {
@@ -65,7 +84,14 @@ export function forwardRequest(
 }
 
 function passAnswer(answer: IncomingMessage, outgoing: ServerResponse): void {
-  outgoing.writeHead(answer.statusCode ?? 502, answer.statusMessage, endToEndHeaders(answer));
+  try {
+    outgoing.writeHead(answer.statusCode ?? 502, answer.statusMessage, endToEndHeaders(answer));
+  } catch {
+    // The instance is not trusted: a status of 0, for one, must not end this process.
+    answer.destroy();
+    answerShortly(outgoing, 502);
+    return;
+  }
   // Headers leave at once: a stream of events may wait long for its first.
   outgoing.flushHeaders();
   answer.pipe(outgoing);
@@ -83,7 +109,8 @@ const texts = {
 /** An answer of the proxy itself. */
 export function answerShortly(outgoing: ServerResponse, status: keyof typeof texts): void {
   const text = texts[status];
-  outgoing.writeHead(status, {
+  // The text is named: one that could not be sent may be set already.
+  outgoing.writeHead(status, STATUS_CODES[status], {
     'content-type': 'text/plain; charset=utf-8',
     'content-length': Buffer.byteLength(text),
     'cache-control': 'no-store',

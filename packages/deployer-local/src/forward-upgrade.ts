@@ -34,7 +34,8 @@ export function forwardUpgrade(
   upstream.once('upgrade', (answer, server, serverHead) => {
     clearTimeout(timer);
     server.on('error', () => server.destroy());
-    server.once('close', () => client.destroy());
+    // Only once what came from there has been sent on.
+    server.once('close', () => client.end(() => client.destroy()));
     client.once('close', () => server.destroy());
     client.write(
       statusLine(answer) +
@@ -42,6 +43,7 @@ export function forwardUpgrade(
           ...endToEndHeaders(answer),
           ...['Connection', 'Upgrade', 'Upgrade', answer.headers.upgrade ?? ''],
         ]),
+      'latin1',
     );
     if (serverHead.length > 0) client.write(serverHead);
     if (head.length > 0) server.write(head);
@@ -53,11 +55,12 @@ export function forwardUpgrade(
     // Refused: the answer goes back as it is, and its end is the connection's.
     client.write(
       statusLine(answer) + headerLines([...endToEndHeaders(answer), 'Connection', 'close']),
+      'latin1',
     );
     answer.pipe(client);
     answer.on('error', () => client.destroy());
   });
-  upstream.once('error', () => {
+  upstream.on('error', () => {
     clearTimeout(timer);
     if (client.writable)
       client.end('HTTP/1.1 502 Bad Gateway\r\nConnection: close\r\nContent-Length: 0\r\n\r\n');

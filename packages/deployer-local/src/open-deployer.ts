@@ -42,19 +42,29 @@ export async function openDeployer(settings: Settings, call: Call): Promise<Depl
       applied: new Map(),
       fronts: new Map(),
     };
-    for (const record of saved.revisions) {
-      const run = await recover(state, record, call);
-      state.applied.set(revisionName(record), { record, run });
+    try {
+      await restore(state, saved, call);
+    } catch (error) {
+      // Nothing stays behind that nobody looks after.
+      await endAll(state);
+      throw error;
     }
-    await openFronts(state, saved, call);
-    await save(state);
-    await removeStrays(state);
-    await prune(state, call);
     return state;
   } catch (error) {
     await release();
     throw error;
   }
+}
+
+async function restore(state: DeployerState, saved: State, call: Call): Promise<void> {
+  for (const record of saved.revisions) {
+    const run = await recover(state, record, call);
+    state.applied.set(revisionName(record), { record, run });
+  }
+  await openFronts(state, saved, call);
+  await save(state);
+  await removeStrays(state);
+  await prune(state, call);
 }
 
 /** Goes on with an instance that outlived its deployer and still has its port; ends any other. */
@@ -118,16 +128,20 @@ async function removeStrays({ applied, settings }: DeployerState): Promise<void>
 
 /** Ends every instance and frees the ports. State and image content stay, for the next `open`. */
 export async function closeDeployer(state: DeployerState): Promise<void> {
+  const errors = await endAll(state);
+  await save(state);
+  await state.release();
+  if (errors.length > 0) {
+    const cause = new AggregateError(errors);
+    throw new CygniError('internal', 'the local deployer was not closed cleanly', { cause });
+  }
+}
+
+async function endAll(state: DeployerState): Promise<unknown[]> {
   const call: Call = { signal: AbortSignal.timeout(30_000), log: state.settings.log };
   const ended = await Promise.allSettled([
     ...[...state.fronts.values()].map(({ front }) => front.close()),
     ...[...state.applied.values()].map((each) => discard(state, each, { withImage: false }, call)),
   ]);
-  await save(state);
-  await state.release();
-  const errors = ended.flatMap((each) => (each.status === 'rejected' ? [each.reason] : []));
-  if (errors.length > 0) {
-    const cause = new AggregateError(errors);
-    throw new CygniError('internal', 'the local deployer was not closed cleanly', { cause });
-  }
+  return ended.flatMap((each) => (each.status === 'rejected' ? [each.reason] : []));
 }

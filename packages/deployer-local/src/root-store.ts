@@ -16,7 +16,7 @@ import type { IdMap } from './id-map.ts';
 import { directoryInside, splitArchivePath, statOrNull } from './inside-root.ts';
 import { systemCode } from './map-error.ts';
 import { removeTree } from './remove-tree.ts';
-import { closeDirectories, type UnpackState, unpackLayer } from './unpack-layer.ts';
+import { type UnpackBudget, unpackLayer } from './unpack-layer.ts';
 
 export interface RootStore {
   /** The unpacked root of an image; unpacks it unless it is there. Nobody may write to it. */
@@ -94,11 +94,7 @@ export function createRootStore(directory: string, ids: IdMap, images: ImageClie
     busy.add(temporary);
     try {
       await mkdir(temporary, { mode: 0o755 });
-      const state: UnpackState = {
-        bytes: maximumBytes,
-        entries: maximumEntries,
-        lateModes: new Map(),
-      };
+      const budget: UnpackBudget = { bytes: maximumBytes, entries: maximumEntries };
       const diffIds = image.config.rootfs.diff_ids;
       if (diffIds.length !== image.manifest.layers.length) {
         throw new CygniError('integrity', 'image config and manifest name different layers');
@@ -106,10 +102,9 @@ export function createRootStore(directory: string, ids: IdMap, images: ImageClie
       for (const [index, descriptor] of image.manifest.layers.entries()) {
         const content = await images.getBlob(location, descriptor.digest, call);
         const layer = { descriptor, diffId: diffIds[index] ?? '', content };
-        await unpackLayer(temporary, layer, { ids, state, signal: call.signal });
+        await unpackLayer(temporary, layer, { ids, budget, signal: call.signal });
       }
       await prepareRoot(temporary, image.config.config?.WorkingDir ?? '', ids);
-      await closeDirectories(state);
       await rename(temporary, path);
       return path;
     } finally {

@@ -48,8 +48,13 @@ export function createServiceFront(host: string, port: number): ServiceFront {
     upgraded.add(client);
     client.once('close', () => upgraded.delete(client));
     const backend = choose();
-    if (backend) forwardUpgrade(backend, incoming, client, head);
-    else
+    if (backend) {
+      try {
+        forwardUpgrade(backend, incoming, client, head);
+      } catch {
+        client.destroy();
+      }
+    } else
       client.end(
         'HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nContent-Length: 0\r\n\r\n',
       );
@@ -91,8 +96,10 @@ export function createServiceFront(host: string, port: number): ServiceFront {
       for (const { revision } of targets) {
         const target = portOf(revision);
         const known = backends.get(revision);
-        // Started again, it has another port; what is in flight to the old one ends by itself.
-        if (known?.port !== target) backends.set(revision, createBackend(revision, target));
+        // Started again, it has another port, and nobody is at the old one.
+        if (known?.port === target) continue;
+        known?.close();
+        backends.set(revision, createBackend(target));
       }
       traffic = targets.filter(({ percent }) => percent > 0);
     },

@@ -42,7 +42,6 @@ const serviceRecordSchema = z.strictObject({
   port: z.int(),
   traffic: z.array(z.strictObject({ revision: z.int(), percent: z.int() })),
 });
-export type ServiceRecord = z.output<typeof serviceRecordSchema>;
 
 const stateSchema = z.strictObject({
   version: z.literal(1),

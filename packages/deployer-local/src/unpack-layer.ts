@@ -11,13 +11,10 @@ import type { IdMap } from './id-map.ts';
 import { directoryInside, splitArchivePath, statOrNull } from './inside-root.ts';
 import { removeTree } from './remove-tree.ts';
 
-/** What the layers of one image share while they are unpacked. */
-export interface UnpackState {
-  /** What may still be unpacked; counts down. */
+/** What may still be unpacked of an image; counts down over its layers. */
+export interface UnpackBudget {
   bytes: number;
   entries: number;
-  /** Directories that must stay writable until the last layer, with the modes that they get then. */
-  readonly lateModes: Map<string, number>;
 }
 
 export interface Layer {
@@ -38,7 +35,7 @@ const opaque = '.wh..wh..opq';
 export async function unpackLayer(
   root: string,
   layer: Layer,
-  { ids, state, signal }: { ids: IdMap; state: UnpackState; signal: AbortSignal },
+  { ids, budget, signal }: { ids: IdMap; budget: UnpackBudget; signal: AbortSignal },
 ): Promise<void> {
   const compressed = digestOf(layer.descriptor.digest);
   const plain = digestOf(layer.diffId);
@@ -46,9 +43,9 @@ export async function unpackLayer(
   const decompress = decompressor(layer.descriptor.mediaType);
   const bounded = new Transform({
     transform(chunk: Buffer, _encoding, done) {
-      state.bytes -= chunk.byteLength;
+      budget.bytes -= chunk.byteLength;
       done(
-        state.bytes < 0 ? new CygniError('too_large', 'image is too large to unpack') : null,
+        budget.bytes < 0 ? new CygniError('too_large', 'image is too large to unpack') : null,
         chunk,
       );
     },
@@ -59,11 +56,11 @@ export async function unpackLayer(
   // It is awaited below; a failure before that also ends the loop.
   reading.catch(() => {});
 
-  const writer = createEntryWriter(root, ids, state.lateModes);
+  const writer = createEntryWriter(root, ids);
   try {
     for await (const entry of tar) {
-      state.entries -= 1;
-      if (state.entries < 0) throw new CygniError('too_large', 'image has too many files');
+      budget.entries -= 1;
+      if (budget.entries < 0) throw new CygniError('too_large', 'image has too many files');
       await writer.write(entry.header, entry);
       entry.resume();
     }
@@ -82,7 +79,7 @@ export async function unpackLayer(
   plain.verify();
 }
 
-function createEntryWriter(root: string, ids: IdMap, lateModes: Map<string, number>) {
+function createEntryWriter(root: string, ids: IdMap) {
   const directoryModes = new Map<string, number>();
   const made = new Set<string>();
   const own = async (path: string, uid: number, gid: number) => {
@@ -120,14 +117,10 @@ function createEntryWriter(root: string, ids: IdMap, lateModes: Map<string, numb
 
     /** Modes of directories come last: one that is not writable would refuse its own content. */
     async finish() {
+      // With one id for everything, that id must get in, for the next layer and to delete it all one day.
+      const always = ids.kind === 'single' ? 0o700 : 0;
       for (const [path, mode] of directoryModes) {
-        lateModes.delete(path);
-        if (!(await statOrNull(path))?.isDirectory()) continue;
-        const wanted = mode & 0o1777;
-        // Root gets into any directory; anybody else needs to be let in for the next layer.
-        const open = ids.kind === 'single' ? wanted | 0o700 : wanted;
-        await chmod(path, open);
-        if (open !== wanted) lateModes.set(path, wanted);
+        if ((await statOrNull(path))?.isDirectory()) await chmod(path, (mode & 0o1777) | always);
       }
     },
   };
@@ -246,13 +239,4 @@ function asIntegrity(error: unknown, signal: AbortSignal): unknown {
   const code = 'code' in error && typeof error.code === 'string' ? error.code : '';
   if (code !== '' && !code.startsWith('Z_') && !code.startsWith('ZSTD')) return error;
   return new CygniError('integrity', `layer cannot be read: ${error.message}`, { cause: error });
-}
-
-/** Gives the directories that were kept writable the modes of the image. */
-export async function closeDirectories({ lateModes }: UnpackState): Promise<void> {
-  // Innermost first: no path leads through a directory that is closed already.
-  const paths = [...lateModes].sort(([left], [right]) => right.length - left.length);
-  for (const [path, mode] of paths) {
-    if ((await statOrNull(path))?.isDirectory()) await chmod(path, mode);
-  }
 }

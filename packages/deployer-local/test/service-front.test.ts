@@ -160,6 +160,22 @@ describe('the proxy of a service', () => {
     await expect(response.text()).rejects.toThrow();
   });
 
+  it('passes an answer that comes before the request was read', async () => {
+    await routeTo((incoming, response) => {
+      response.writeHead(413, { connection: 'close' });
+      response.end('too much', () => incoming.socket.destroySoon());
+    });
+    const outgoing = request(url, { method: 'POST' });
+    outgoing.on('error', () => {});
+    const answered = once(outgoing, 'response');
+    outgoing.write('x'.repeat(100_000));
+    const [response] = (await answered) as [IncomingMessage];
+    let body = '';
+    for await (const chunk of response) body += chunk;
+    expect([response.statusCode, body]).toEqual([413, 'too much']);
+    outgoing.destroy();
+  });
+
   it('uses connections again, and survives that the instance closes them', async () => {
     const sockets = new Set<Socket>();
     let answers = 0;
@@ -228,6 +244,40 @@ describe('the proxy of a service', () => {
     refused.close();
     front.route([{ revision: 1, percent: 100 }], () => 1);
     expect(await raw(upgrade)).toMatch(/^HTTP\/1.1 502 /);
+  });
+
+  it.each([
+    ['no HTTP', 'hello\r\n\r\n'],
+    ['a status of 0', 'HTTP/1.1 000 Zero\r\nContent-Length: 0\r\n\r\n'],
+    ['a status of 42', 'HTTP/1.1 042 Odd\r\nContent-Length: 0\r\n\r\n'],
+    ['a status text that cannot be sent', 'HTTP/1.1 200 \x01\x02\r\nContent-Length: 0\r\n\r\n'],
+    ['a header that cannot be sent', 'HTTP/1.1 200 OK\r\nX: \x01\r\nContent-Length: 0\r\n\r\n'],
+    ['two lengths', 'HTTP/1.1 200 OK\r\nContent-Length: 0\r\nContent-Length: 5\r\n\r\n'],
+    [
+      'length and chunks',
+      'HTTP/1.1 200 OK\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n',
+    ],
+    [
+      'an upgrade that nobody asked for',
+      'HTTP/1.1 101 Sure\r\nUpgrade: x\r\nConnection: Upgrade\r\n\r\n',
+    ],
+    ['endless headers', `HTTP/1.1 200 OK\r\nX: ${'x'.repeat(200_000)}\r\n\r\n`],
+    ['nothing', ''],
+  ])('answers 502 where an instance says %s, also to an upgrade', async (_what, answer) => {
+    const hostile = createTcpServer((socket) => {
+      socket.on('error', () => {});
+      socket.once('data', () => socket.end(answer, 'latin1'));
+    }).listen(0, '127.0.0.1');
+    await once(hostile, 'listening');
+    const { port } = hostile.address() as AddressInfo;
+    front.route([{ revision: 1, percent: 100 }], () => port);
+    expect((await fetch(url)).status).toBe(502);
+    const upgraded = await raw(
+      'GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n',
+    );
+    expect(upgraded).toMatch(/^HTTP\/1.1 \d+ /);
+    hostile.close();
+    expect((await fetch(url)).status).toBe(502);
   });
 
   it('loses no request while it switches back and forth', async () => {

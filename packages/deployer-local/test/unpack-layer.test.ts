@@ -80,7 +80,7 @@ describe('unpacking an image', () => {
       [file('was-file/inner'), file('was-directory'), file('closed/second')].slice(1),
     );
     expect((await lstat(join(root, 'run'))).mode & 0o7777).toBe(0o755);
-    expect((await lstat(join(root, 'closed'))).mode & 0o7777).toBe(0o500);
+    expect((await lstat(join(root, 'closed'))).mode & 0o7777).toBe(0o700);
     expect(await namesIn(join(root, 'closed'))).toEqual(['file', 'second']);
     expect(await readlink(join(root, 'link'))).toBe('/closed/file');
     expect((await lstat(join(root, 'hard'))).ino).toBe(
