@@ -40,7 +40,7 @@ export function createLocalPipeline(options: LocalPipelineOptions): BuildPipelin
   }
 
   async function begin(job: BuildJob, key: string, call: Call): Promise<LocalRun> {
-    const run = await startRun({
+    const starting = startRun({
       job,
       engine,
       images,
@@ -48,6 +48,9 @@ export function createLocalPipeline(options: LocalPipelineOptions): BuildPipelin
       limits,
       directory: runDirectory.pathOf(key),
       log: call.log,
+    });
+    const run = await starting.catch((cause: unknown) => {
+      throw new CygniError('unavailable', 'cannot write to the directory of builds', { cause });
     });
     // Even a closing pipeline must not leave a run behind that began in the meantime.
     if (closing) run.stop();

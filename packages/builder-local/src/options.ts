@@ -7,7 +7,7 @@ export type EngineName = (typeof engineNames)[number];
 
 const bytes = z.int().positive();
 
-export const limitsSchema = z
+const limitsSchema = z
   .strictObject({
     /** Of the unpacked context. */
     contextBytes: bytes.default(4 * 1024 ** 3),
@@ -58,4 +58,3 @@ export function parseOptions({ images, ...rest }: LocalPipelineOptions) {
   }
   return { ...parsed.data, images };
 }
-export type ParsedOptions = ReturnType<typeof parseOptions>;

@@ -6,7 +6,7 @@ import type { ImageLayer } from '../image/built-image.ts';
 const defaultPath = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
 
 /** The part of an image's config that instructions change, in Docker's field names. */
-export interface ContainerConfig {
+interface ContainerConfig {
   User?: string;
   ExposedPorts?: Record<string, object>;
   Entrypoint?: readonly string[];

@@ -3,7 +3,7 @@ import { type Environment, expand } from './expand.ts';
 import type { Instruction } from './instruction.ts';
 import type { Dockerfile } from './parse-dockerfile.ts';
 
-export type StageBase =
+type StageBase =
   | { readonly kind: 'scratch' }
   | { readonly kind: 'stage'; readonly index: number }
   | { readonly kind: 'image'; readonly reference: string };
@@ -124,7 +124,7 @@ function findTarget(stages: readonly Stage[], target: string | null): Stage {
 }
 
 /** By name, or by its number from 0. */
-export function findStage(stages: readonly Stage[], word: string): Stage | undefined {
+function findStage(stages: readonly Stage[], word: string): Stage | undefined {
   return (
     stages.findLast((stage) => stage.name === word.toLowerCase()) ??
     (/^[0-9]{1,4}$/.test(word) ? stages[Number(word)] : undefined)
@@ -162,7 +162,7 @@ export function copySource(
 }
 
 /** Names the line in what `work` throws. */
-export function at<Result>(line: number, work: () => Result): Result {
+function at<Result>(line: number, work: () => Result): Result {
   try {
     return work();
   } catch (error) {

@@ -16,16 +16,33 @@ export async function removeStorage(
   if (process.platform === 'linux') {
     await killContainers(directory);
     await unmount(directory, call);
+    await killPauseProcess(directory);
   }
   try {
     await rm(directory, { recursive: true, force: true, maxRetries: 5 });
   } catch (error) {
-    const denied =
-      error instanceof Error && 'code' in error && /^E(?:ACCES|PERM)$/.test(`${error.code}`);
     const [command, ...words] = unshare;
-    if (!denied || command === undefined) throw error;
+    if (!isDenied(error) || command === undefined) throw error;
     // Without root, files belong to user numbers that only the engine's own namespace may touch.
-    await run(command, [...words, 'rm', '-rf', '--', directory], call);
+    await run(command, [...words, 'rm', '-rf', '--', join(directory, 'storage')], directory, call);
+    await killPauseProcess(directory);
+    await rm(directory, { recursive: true, force: true, maxRetries: 5 });
+  }
+}
+
+function isDenied(error: unknown): boolean {
+  return error instanceof Error && 'code' in error && /^E(?:ACCES|PERM)$/.test(`${error.code}`);
+}
+
+/** Without root, podman keeps a process that holds its user namespace. */
+async function killPauseProcess(directory: string): Promise<void> {
+  const names = await readdir(directory).catch(() => []);
+  for (const name of names.filter((each) => each.startsWith('podman-run-'))) {
+    const file = join(directory, name, 'libpod', 'tmp', 'pause.pid');
+    const pid = Number(await readFile(file, 'utf8').catch(() => ''));
+    if (!Number.isSafeInteger(pid) || pid < 2) continue;
+    const command = await readFile(`/proc/${pid}/comm`, 'utf8').catch(() => '');
+    if (/^(?:podman|catatonit)/.test(command)) kill(pid);
   }
 }
 
@@ -38,11 +55,15 @@ async function killContainers(directory: string): Promise<void> {
       .split('\n')
       .some((line) => line.split(' ')[4] === '/' && line.includes(`${directory}${sep}`));
     if (!isInside) continue;
-    try {
-      process.kill(Number(entry), 'SIGKILL');
-    } catch {
-      // It has ended by itself.
-    }
+    kill(Number(entry));
+  }
+}
+
+function kill(pid: number): void {
+  try {
+    process.kill(pid, 'SIGKILL');
+  } catch {
+    // It has ended by itself.
   }
 }
 
@@ -53,7 +74,7 @@ async function unmount(directory: string, call: Call): Promise<void> {
     .map((line) => unescapeOctal(line.split(' ')[4] ?? ''))
     .filter((point) => point.startsWith(join(directory, sep)));
   // The newest first: one mount may lie on another.
-  for (const point of points.toReversed()) await run('umount', ['--lazy', '--', point], call);
+  for (const point of points.toReversed()) await run('umount', ['--lazy', '--', point], '/', call);
 }
 
 function unescapeOctal(text: string): string {
@@ -62,12 +83,17 @@ function unescapeOctal(text: string): string {
   );
 }
 
-async function run(command: string, words: readonly string[], call: Call): Promise<void> {
+async function run(
+  command: string,
+  words: readonly string[],
+  directory: string,
+  call: Call,
+): Promise<void> {
   const { exitCode, lastLines } = await runProcess({
     command,
     arguments: words,
-    environment: engineEnvironment(),
-    directory: '/',
+    environment: engineEnvironment(directory === '/' ? {} : { TMPDIR: directory }),
+    directory,
     onLine: async () => {},
     signal: call.signal,
   });

@@ -12,18 +12,18 @@ interface Owned {
   readonly gid: number;
 }
 
-export interface FileNode extends Owned {
+interface FileNode extends Owned {
   readonly kind: 'file';
   readonly size: number;
   readonly content: Content;
 }
 
-export interface SymlinkNode extends Owned {
+interface SymlinkNode extends Owned {
   readonly kind: 'symlink';
   readonly target: string;
 }
 
-export interface DeviceNode extends Owned {
+interface DeviceNode extends Owned {
   readonly kind: 'device';
   readonly type: 'character-device' | 'block-device' | 'fifo';
   readonly major: number;
@@ -79,18 +79,6 @@ export function nodeAt(root: DirectoryNode, path: string): Node | undefined {
     node = child;
   }
   return node;
-}
-
-/** Every node below a directory, parents first, names in byte order. */
-export function* walk(
-  directory: DirectoryNode,
-  prefix = '',
-): Generator<{ readonly path: string; readonly node: Node }> {
-  for (const [name, node] of [...directory.children].sort(byName)) {
-    const path = joinPath(prefix, name);
-    yield { path, node };
-    if (node.kind === 'directory') yield* walk(node, path);
-  }
 }
 
 export function byName([a]: readonly [string, unknown], [b]: readonly [string, unknown]): number {

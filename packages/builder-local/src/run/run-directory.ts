@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { mkdir, readdir, rm } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
-import type { Call } from '@cygni/core';
+import { type Call, CygniError } from '@cygni/core';
 import type { Engine } from '../engine/engine.ts';
 import { workDirectory } from './start-run.ts';
 
@@ -10,7 +10,7 @@ import { workDirectory } from './start-run.ts';
 const inUse = new Set<string>();
 
 export interface RunDirectory {
-  /** Creates this process's directory, and removes those of processes that are no more. */
+  /** Creates this process's directory, and removes those of processes that are no more. @throws `invalid_configuration` */
   open(call: Call): Promise<void>;
   pathOf(key: string): string;
   close(): Promise<void>;
@@ -38,10 +38,16 @@ export function createRunDirectory(parent: string, engine: Engine): RunDirectory
     pathOf: (key) => join(parent, own, key),
     async open(call) {
       inUse.add(join(parent, own));
-      await mkdir(join(parent, own), { recursive: true, mode: 0o700 });
+      try {
+        await mkdir(join(parent, own), { recursive: true, mode: 0o700 });
+      } catch (cause) {
+        throw new CygniError('invalid_configuration', `cannot create ${parent}`, { cause });
+      }
       for (const name of (await readdir(parent)).filter(isLeftover)) {
         call.log.info({ directory: join(parent, name) }, 'removing what a former process left');
-        await removeLeftover(join(parent, name), call);
+        await removeLeftover(join(parent, name), call).catch((error) =>
+          call.log.warn({ err: error }, 'cannot remove it all'),
+        );
       }
     },
     async close() {

@@ -4,7 +4,7 @@ import { gzipSync } from 'node:zlib';
 import type { BuildSource } from '@cygni/core';
 import { type Header, pack } from 'tar-stream';
 
-export type FileSpec =
+type FileSpec =
   | string
   | Uint8Array
   | {
