@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { createLocalPipeline } from '@cygni/builder-local';
 import { createImageClient } from '@cygni/registry-oci';
 import { expect, it } from 'vitest';
@@ -18,7 +19,7 @@ it.runIf(engineIsHere('buildah'))(
   'what a killed process was building is ended and removed by the next one',
   async () => {
     const directory = await mkdtemp(join(tmpdir(), 'cygni-crash-'));
-    const script = join(import.meta.dirname, 'support', 'hanging-build.ts');
+    const script = fileURLToPath(new URL('./support/hanging-build.ts', import.meta.url));
     const child = spawn(process.execPath, ['--conditions=cygni-source', script, directory, mark], {
       stdio: ['ignore', 'ignore', 'inherit'],
     });
