@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process';
 import { CygniError } from '@cygni/core';
-import type { Engine } from './container-runtime.ts';
+import type { Engine } from './container-isolation.ts';
 import { describeExit } from './exit-reason.ts';
 import { runCommand } from './run-command.ts';
 import type { RunningProcess } from './runtime.ts';

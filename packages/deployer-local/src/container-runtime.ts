@@ -3,12 +3,13 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type Call, CygniError, type RepositoryLocation } from '@cygni/core';
 import pRetry from 'p-retry';
+import { type Engine, isolationOf } from './container-isolation.ts';
 import { followContainer } from './container-process.ts';
+import { engineEnvironment } from './engine-environment.ts';
 import { mergeLogs } from './merge-logs.ts';
+import { probeEngine } from './probe-engine.ts';
 import { type CommandResult, runCommand } from './run-command.ts';
 import type { LaunchPlan, Runtime } from './runtime.ts';
-
-export type Engine = 'docker' | 'podman';
 
 const shortMs = 30_000;
 const pullMs = 30 * 60_000;
@@ -26,8 +27,8 @@ export async function openContainerRuntime(
   directory: string,
   call: Call,
 ): Promise<Runtime> {
-  await probeEngine(engine, call);
-  const environment = await engineEnvironment(engine, call);
+  const environment = await environmentOf(engine, call);
+  await probeEngine(engine, directory, environment, call);
   const owner = createHash('sha256').update(directory).digest('hex').slice(0, 32);
   const nameOf = (instanceId: string) => `${prefix}${instanceId}`;
 
@@ -123,28 +124,18 @@ export async function openContainerRuntime(
   };
 }
 
-async function probeEngine(engine: Engine, call: Call): Promise<void> {
-  // The client alone says nothing: `info` fails without the daemon, or where storage or user ids are not set up.
-  const format = engine === 'docker' ? '{{.ServerVersion}}' : '{{.Version.Version}}';
-  const result = await runCommand([engine, 'info', '--format', format], {
-    signal: call.signal,
-    timeoutMs: shortMs,
-  });
-  if (result.code === 0 && result.stdout.trim() !== '') return;
-  const said = result.stderr.trim().slice(-300);
-  throw new CygniError('unsupported', `${engine} is installed but does not work here: ${said}`);
-}
-
 /** A `--config` of our own for docker hides the user's context, which says where the daemon is. */
-async function engineEnvironment(engine: Engine, call: Call): Promise<NodeJS.ProcessEnv> {
-  if (engine === 'podman' || process.env.DOCKER_HOST !== undefined) return process.env;
+async function environmentOf(engine: Engine, call: Call): Promise<NodeJS.ProcessEnv> {
+  const environment = engineEnvironment();
+  if (engine === 'podman' || environment.DOCKER_HOST !== undefined) return environment;
   const parameters = ['context', 'inspect', '--format', '{{.Endpoints.docker.Host}}'];
   const { code, stdout } = await runCommand(['docker', ...parameters], {
     signal: call.signal,
     timeoutMs: shortMs,
+    environment,
   });
   const host = stdout.trim();
-  return code === 0 && host !== '' ? { ...process.env, DOCKER_HOST: host } : process.env;
+  return code === 0 && host !== '' ? { ...environment, DOCKER_HOST: host } : environment;
 }
 
 function createArguments(
@@ -155,16 +146,10 @@ function createArguments(
   environment: readonly string[],
 ): string[] {
   const [entrypoint, ...rest] = command.argv;
-  const network =
-    process.platform === 'linux' ? ['--network=host'] : [`--publish=127.0.0.1:${port}:${port}`];
-  const log =
-    engine === 'docker'
-      ? ['--log-driver=json-file', '--log-opt=max-size=8m', '--log-opt=max-file=2']
-      : ['--log-driver=k8s-file', '--log-opt=max-size=8mb'];
   return [
     ...['create', `--name=${name}`, ...labels.map((label) => `--label=${label}`)],
-    ...['--pull=never', '--restart=no', '--cap-drop=ALL', '--security-opt=no-new-privileges'],
-    ...['--pids-limit=1024', '--memory=2g', ...network, ...log, ...environment],
+    ...isolationOf(engine, port),
+    ...environment,
     // The image's own entry point would come once more.
     `--entrypoint=${entrypoint}`,
     referenceOf(location, image.digest),
@@ -178,7 +163,10 @@ async function writeEnvironment({ command, directory }: LaunchPlan, base: NodeJS
   const single = entries.filter(([, value]) => !/[\r\n]/.test(value));
   const several = entries.filter(([, value]) => /[\r\n]/.test(value));
   for (const [name] of several) {
-    if (name in base || /^(LD_|DOCKER|CONTAINER|PODMAN|GO|HTTPS?_|NO_|XDG_)/i.test(name)) {
+    if (
+      name in base ||
+      /^(LD_|DOCKER|CONTAINER|PODMAN|STORAGE|TMPDIR|GO|HTTPS?_|NO_|XDG_)/i.test(name)
+    ) {
       throw new CygniError(
         'unsupported',
         `${name} cannot hold a line break with a container engine`,

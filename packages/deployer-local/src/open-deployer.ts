@@ -18,6 +18,7 @@ import { openRuntime } from './detect-runtime.ts';
 import { lockDirectory } from './directory-lock.ts';
 import { createImageCache } from './image-cache.ts';
 import type { Settings } from './options.ts';
+import { signalProcess } from './process-identity.ts';
 import { removeTree } from './remove-tree.ts';
 import { type RevisionRun, resumeRun } from './revision-run.ts';
 import { createServiceFront } from './service-front.ts';
@@ -80,7 +81,11 @@ async function recover(
     directoryOf(state.settings, instanceId),
     call,
   );
-  if (!running) return undefined;
+  if (!running) {
+    // Started when another runtime was chosen: this one cannot go on with it, and nobody else will end it.
+    if (record.process.kind === 'namespaces') signalProcess(record.process, 'SIGKILL');
+    return undefined;
+  }
   if (await answersOn(record.port, 2_000)) {
     call.log.info({ instanceId, revision }, 'instance adopted');
     const startedMsAgo = Math.max(0, Date.now() - Date.parse(record.startedAt));
