@@ -51,7 +51,7 @@ export interface Hold {
   open: boolean;
 }
 
-export interface OutboxRow {
+interface OutboxRow {
   readonly kind: MessageKind;
   readonly id: string;
   taken: boolean;

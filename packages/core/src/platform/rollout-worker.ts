@@ -11,7 +11,7 @@ import { holdLease, type Lease } from './lease.ts';
 import { retryWhileUnavailable } from './retry.ts';
 
 /** Why a revision is sick. */
-export interface Verdict {
+interface Verdict {
   readonly rule: Evidence['rule'];
   readonly message: string;
 }
