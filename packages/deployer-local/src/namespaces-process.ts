@@ -142,15 +142,21 @@ function asRunning(identity: ProcessIdentity, exited: Promise<string>): RunningP
     record: { kind: 'namespaces', ...identity },
     exited,
     async stop(graceMs) {
-      signalProcess(identity, 'SIGTERM');
-      if (!(await endsWithin(identity, graceMs))) {
-        // The init's end is the end of every process of its namespace.
-        signalProcess(identity, 'SIGKILL');
-        if (!(await endsWithin(identity, 5_000))) {
-          throw new CygniError('internal', `process ${identity.pid} outlives SIGKILL`);
+      // Following an instance keeps no process alive, but this one must not leave while it ends one.
+      const staying = setInterval(() => {}, 1_000);
+      try {
+        signalProcess(identity, 'SIGTERM');
+        if (!(await endsWithin(identity, graceMs))) {
+          // The init's end is the end of every process of its namespace.
+          signalProcess(identity, 'SIGKILL');
+          if (!(await endsWithin(identity, 5_000))) {
+            throw new CygniError('internal', `process ${identity.pid} outlives SIGKILL`);
+          }
         }
+        await exited;
+      } finally {
+        clearInterval(staying);
       }
-      await exited;
     },
   };
 }

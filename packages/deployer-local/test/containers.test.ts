@@ -1,4 +1,5 @@
 import { spawnSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
 import { chmod, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -62,6 +63,11 @@ afterAll(async () => {
   if (!ready) return;
   if (before.configuration === undefined) delete process.env.CONTAINERS_CONF;
   else process.env.CONTAINERS_CONF = before.configuration;
+  // Closing a deployer keeps images for its next start, which does not come here.
+  const images = podman('images', '--format', '{{.Repository}} {{.ID}}').split('\n');
+  const ours = images.filter((line) => line.startsWith(`${registry.location.host}/`));
+  const ids = new Set(ours.map((line) => line.split(' ')[1] ?? ''));
+  if (ids.size > 0) podman('image', 'rm', '--force', ...ids);
   await registry.close();
   await rm(folder, { recursive: true, force: true });
 });
@@ -137,7 +143,8 @@ describe.skipIf(!ready).each([
   });
   afterEach(async () => {
     await deployer.close();
-    expect(podman('ps', '--all', '--filter', 'label=dev.cygni.instance', '-q')).toBe('');
+    const owner = createHash('sha256').update(directory).digest('hex').slice(0, 32);
+    expect(podman('ps', '--all', '--filter', `label=dev.cygni.directory=${owner}`, '-q')).toBe('');
     await rm(directory, { recursive: true, force: true });
   });
 
@@ -172,7 +179,7 @@ describe.skipIf(!ready).each([
     const digest = await pushBehave({ User: '1000:100', Env: ['FROM_IMAGE=1'] });
     const environment = { VERSION: 'one', TOKEN: secret, LINES: 'a\nb' };
     await apply(1, digest, { environment, arguments: ['--at=$(PORT)'] });
-    expect(await settled(1)).toMatchObject({ state: 'running', health: 'healthy', digest });
+    expect(await settled(1)).toMatchObject({ reason: null, health: 'healthy', digest });
     await deployer.route(key, [{ revision: 1, percent: 100 }], call());
     const { url } = await deployer.observe(key, call());
     expect(await text(`${url}/`)).toBe('hello from one');
