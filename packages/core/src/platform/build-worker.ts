@@ -1,23 +1,14 @@
-import type { BuildJob, BuildOutcome, BuildRun } from '../contracts/build-pipeline.ts';
 import type { Call } from '../contracts/call.ts';
 import type { Message } from '../contracts/queue.ts';
 import type { BuildClaim, BuildFinish, Fence } from '../contracts/store.ts';
-import { abortedError, CygniError, isCygniError } from '../errors.ts';
-import { type Build, type BuiltImage, isPlatformFault } from '../model/build.ts';
-import { repositoryOf } from '../model/names.ts';
+import { CygniError, isCygniError } from '../errors.ts';
+import { type Build, isPlatformFault } from '../model/build.ts';
 import { lastWords, type PlatformContext } from './context.ts';
-import { holdLease, type Lease } from './lease.ts';
-import { pumpLog } from './log-pump.ts';
-import { createRedactor } from './redact.ts';
+import { holdLease } from './lease.ts';
 import { retryWhileUnavailable } from './retry.ts';
-import { settleOrAbort } from './settle-or-abort.ts';
+import { type BuildVerdict, runBuild } from './run-build.ts';
 
 const longestRetryDelayMs = 60_000;
-
-/** The image that a run pushed and the registry confirmed, or why there is none. */
-type Verdict =
-  | { readonly status: 'succeeded'; readonly image: BuiltImage }
-  | Extract<BuildOutcome, { status: 'failed' }>;
 
 /** Takes one build from its message to its end, unless somebody else has it. */
 export async function workOnBuild(
@@ -62,134 +53,10 @@ export async function workOnBuild(
   }
 }
 
-async function runBuild(
-  context: PlatformContext,
-  claim: BuildClaim,
-  lease: Lease,
-  outer: Call,
-): Promise<Verdict> {
-  const { pipeline, settings } = context;
-  const { build } = claim;
-  const call: Call = { ...outer, signal: lease.signal };
-  const deadline = AbortSignal.timeout(build.timeoutSeconds * 1000);
-  let run: BuildRun | undefined;
-  try {
-    const job = await prepareJob(context, claim, call);
-    run = await pipeline.start(job, call);
-    const pumped = pumpLog(
-      run,
-      { id: build.id, attempt: build.attempt },
-      {
-        ...context,
-        redact: createRedactor([job.destination.credentials?.password ?? '']),
-        maximumBytes: settings.maximumLogBytes,
-      },
-      call,
-    );
-    // Both are awaited; until then neither may count as unhandled.
-    pumped.catch(() => {});
-    const outcome = await waitForOutcome(run, { deadline, cancelled: lease.cancelled }, call);
-    await pumped;
-    return outcome.status === 'succeeded' ? await confirm(context, build, outcome, call) : outcome;
-  } catch (error) {
-    if (lease.signal.aborted) {
-      // An adoptable run goes on for the next worker; any other must not outlive its claim.
-      if (run && !pipeline.supports.adopt) await run.cancel(lastWords(outer.log));
-      throw abortedError(lease.signal);
-    }
-    return failureOf(error, outer);
-  }
-}
-
-async function prepareJob(
-  context: PlatformContext,
-  { build, source }: BuildClaim,
-  call: Call,
-): Promise<BuildJob> {
-  const { registry, artifacts } = context;
-  const repository = repositoryOf(build.tenantId, build.repository);
-  const credentials = await retryWhileUnavailable(call.signal, async () => {
-    await registry.ensureRepository(repository, call);
-    return registry.credentials(repository, ['pull', 'push'], call);
-  });
-  return {
-    buildId: build.id,
-    attempt: build.attempt,
-    tenantId: build.tenantId,
-    source: {
-      sizeBytes: source.sizeBytes,
-      sha256: source.sha256,
-      open: (opened) => artifacts.get(source.key, opened),
-      presign: (seconds, asked) => artifacts.presignGet(source.key, seconds, asked),
-    },
-    dockerfile: build.dockerfile,
-    target: build.target,
-    buildArguments: build.buildArguments,
-    machine: build.machine,
-    timeoutSeconds: build.timeoutSeconds,
-    destination: { host: registry.host, repository, insecure: registry.insecure, credentials },
-    tags: build.tags,
-  };
-}
-
-/** Waits for the run, and ends it at its deadline or when a user cancels it. */
-async function waitForOutcome(
-  run: BuildRun,
-  stop: { readonly deadline: AbortSignal; readonly cancelled: AbortSignal },
-  call: Call,
-): Promise<BuildOutcome> {
-  const either = AbortSignal.any([stop.deadline, stop.cancelled]);
-  let cancelling: Promise<void> | undefined;
-  const cancel = () => {
-    cancelling ??= run.cancel(call);
-    cancelling.catch(() => {});
-  };
-  if (either.aborted) cancel();
-  either.addEventListener('abort', cancel, { once: true });
-  try {
-    const outcome = await settleOrAbort(run.wait(call), call.signal);
-    await cancelling;
-    if (outcome.status === 'failed' && outcome.reason === 'cancelled' && stop.deadline.aborted) {
-      return { status: 'failed', reason: 'deadline', message: 'the build ran into its timeout' };
-    }
-    return outcome;
-  } finally {
-    either.removeEventListener('abort', cancel);
-  }
-}
-
-/** Trusts no digest that the registry does not confirm. */
-async function confirm(
-  { registry, settings }: PlatformContext,
-  build: Build,
-  outcome: Extract<BuildOutcome, { status: 'succeeded' }>,
-  call: Call,
-): Promise<Verdict> {
-  const repository = repositoryOf(build.tenantId, build.repository);
-  const { sizeBytes } = await retryWhileUnavailable(call.signal, () =>
-    registry.resolve(repository, outcome.digest, call),
-  );
-  if (sizeBytes > settings.maximumImageBytes) {
-    const message = `the image has ${sizeBytes} bytes; ${settings.maximumImageBytes} are allowed`;
-    return { status: 'failed', reason: 'user_error', message };
-  }
-  return { status: 'succeeded', image: { repository, digest: outcome.digest, sizeBytes } };
-}
-
-function failureOf(error: unknown, call: Call): Verdict {
-  call.log.error({ err: error }, 'build failed for a reason of the platform');
-  const unavailable = isCygniError(error, 'unavailable') || isCygniError(error, 'timeout');
-  return {
-    status: 'failed',
-    reason: 'platform_error',
-    message: unavailable ? 'a part of the platform was out of reach' : 'the platform failed',
-  };
-}
-
 async function finish(
   context: PlatformContext,
   { build, attemptsLeft }: BuildClaim,
-  verdict: Verdict,
+  verdict: BuildVerdict,
   durationMs: number,
   call: Call,
 ): Promise<void> {
@@ -223,7 +90,7 @@ function retryDelay({ settings }: PlatformContext, attempt: number): number {
 function finishOf(
   { budget }: PlatformContext,
   build: Build,
-  verdict: Verdict,
+  verdict: BuildVerdict,
   durationMs: number,
 ): BuildFinish {
   const usage = { kind: 'build', machine: build.machine, durationMs } as const;
@@ -240,7 +107,9 @@ function finishOf(
   };
 }
 
-function stateOf(reason: Extract<Verdict, { status: 'failed' }>['reason']): BuildFinish['state'] {
+function stateOf(
+  reason: Extract<BuildVerdict, { status: 'failed' }>['reason'],
+): BuildFinish['state'] {
   if (reason === 'cancelled') return 'CANCELLED';
   return reason === 'deadline' ? 'TIMED_OUT' : 'FAILED';
 }

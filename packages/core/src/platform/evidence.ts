@@ -1,7 +1,8 @@
 import type { Call } from '../contracts/call.ts';
 import type { DeploymentClaim } from '../contracts/store.ts';
-import type { Evidence, rolloutRules } from '../model/deployment.ts';
+import type { Evidence } from '../model/deployment.ts';
 import type { PlatformContext } from './context.ts';
+import type { SickVerdict } from './watch-revision.ts';
 
 const logLines = 50;
 const maximumLineCharacters = 2_000;
@@ -10,7 +11,7 @@ const maximumLineCharacters = 2_000;
 export async function collectEvidence(
   { deployer, clock }: PlatformContext,
   { revision, stable }: DeploymentClaim,
-  verdict: { readonly rule: (typeof rolloutRules)[number]; readonly message: string },
+  verdict: SickVerdict,
   cost: number,
   call: Call,
 ): Promise<Evidence> {

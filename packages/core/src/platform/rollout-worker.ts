@@ -1,20 +1,15 @@
 import type { Call } from '../contracts/call.ts';
-import type { Instance, RevisionKey, ServiceObservation } from '../contracts/deployer.ts';
+import type { RevisionKey } from '../contracts/deployer.ts';
 import type { Message } from '../contracts/queue.ts';
 import type { DeploymentClaim, DeploymentFinish, Fence } from '../contracts/store.ts';
 import { CygniError, isCygniError } from '../errors.ts';
-import type { Evidence, Revision } from '../model/deployment.ts';
+import type { Revision } from '../model/deployment.ts';
 import { lastWords, type PlatformContext } from './context.ts';
 import { deployableRevision } from './deployable-revision.ts';
 import { collectEvidence } from './evidence.ts';
 import { holdLease, type Lease } from './lease.ts';
 import { retryWhileUnavailable } from './retry.ts';
-
-/** Why a revision is sick. */
-interface Verdict {
-  readonly rule: Evidence['rule'];
-  readonly message: string;
-}
+import { bake, type SickVerdict, watchUntilHealthy } from './watch-revision.ts';
 
 /** Takes one deployment from its message to its end, unless somebody else has it. */
 export async function workOnDeployment(
@@ -62,7 +57,7 @@ async function rollOut(
   const { deployment, revision, stable } = claim;
   const key = { tenantId: revision.tenantId, service: revision.service };
 
-  let sick: Verdict | 'cancelled' | undefined = await applyRevision(context, claim, call);
+  let sick: SickVerdict | 'cancelled' | undefined = await applyRevision(context, claim, call);
   if (!sick) {
     await advance(context, claim, 'WATCHING', call);
     sick = await watchUntilHealthy(context, claim, lease, call);
@@ -89,7 +84,7 @@ async function applyRevision(
   context: PlatformContext,
   claim: DeploymentClaim,
   call: Call,
-): Promise<Verdict | undefined> {
+): Promise<SickVerdict | undefined> {
   await advance(context, claim, 'APPLYING', call);
   try {
     const deployable = await deployableRevision(context, claim.revision, call);
@@ -103,61 +98,11 @@ async function applyRevision(
   }
 }
 
-async function watchUntilHealthy(
-  context: PlatformContext,
-  { deployment, revision }: DeploymentClaim,
-  lease: Lease,
-  call: Call,
-): Promise<Verdict | 'cancelled' | undefined> {
-  const { clock, settings } = context;
-  const deadline = clock.monotonic() + deployment.rollout.deadlineSeconds * 1000;
-  for (;;) {
-    const instances = await instancesOf(context, revision, call);
-    if (lease.cancelled.aborted) return 'cancelled';
-    const exited = instances.find((instance) => instance.state === 'exited');
-    if (exited) return { rule: 'instance_exited', message: `instance ended: ${exited.reason}` };
-    if (instances.some((instance) => instance.health === 'unhealthy')) {
-      return { rule: 'health_check_failed', message: lastProbe(instances) };
-    }
-    const healthy = instances.every((instance) => instance.health === 'healthy');
-    if (instances.length > 0 && healthy) return undefined;
-    if (clock.monotonic() >= deadline) {
-      const message = `not healthy after ${deployment.rollout.deadlineSeconds} s`;
-      return { rule: 'deadline_exceeded', message };
-    }
-    await pause(context, settings.observeIntervalMs, call);
-  }
-}
-
-async function bake(
-  context: PlatformContext,
-  { deployment, revision }: DeploymentClaim,
-  lease: Lease,
-  call: Call,
-): Promise<Verdict | 'cancelled' | undefined> {
-  const { clock, settings } = context;
-  const until = clock.monotonic() + deployment.rollout.bakeSeconds * 1000;
-  while (clock.monotonic() < until) {
-    const instances = await instancesOf(context, revision, call);
-    if (lease.cancelled.aborted) return 'cancelled';
-    const exited = instances.find((instance) => instance.state === 'exited');
-    if (exited || instances.length === 0) {
-      const reason = exited?.reason ?? 'it is gone';
-      return { rule: 'bake_failed', message: `instance ended with the traffic on it: ${reason}` };
-    }
-    if (instances.some((instance) => instance.health === 'unhealthy')) {
-      return { rule: 'bake_failed', message: lastProbe(instances) };
-    }
-    await pause(context, Math.min(settings.observeIntervalMs, until - clock.monotonic()), call);
-  }
-  return undefined;
-}
-
 /** Saves the evidence, gives the traffic back to the stable revision, and removes the sick one: in this order. */
 async function retreat(
   context: PlatformContext,
   claim: DeploymentClaim,
-  verdict: Verdict | 'cancelled',
+  verdict: SickVerdict | 'cancelled',
   call: Call,
 ): Promise<void> {
   const { deployer, budget, metrics } = context;
@@ -196,18 +141,6 @@ async function returnTraffic(
   await context.deployer.route(key, [{ revision: stable.number, percent: 100 }], call);
 }
 
-async function instancesOf(
-  { deployer }: PlatformContext,
-  revision: Revision,
-  call: Call,
-): Promise<readonly Instance[]> {
-  const key = { tenantId: revision.tenantId, service: revision.service };
-  const observation: ServiceObservation = await retryWhileUnavailable(call.signal, () =>
-    deployer.observe(key, call),
-  );
-  return observation.instances.filter((instance) => instance.revision === revision.number);
-}
-
 async function advance(
   { store }: PlatformContext,
   { deployment }: DeploymentClaim,
@@ -233,16 +166,6 @@ async function finish(
   );
   if (!kept) throw new CygniError('lease_lost', 'another worker has the claim');
   call.log.info({ ...fence, state: result.state }, 'deployment finished');
-}
-
-async function pause({ clock }: PlatformContext, ms: number, call: Call): Promise<void> {
-  await clock.sleep(Math.max(0, ms), call.signal);
-  call.signal.throwIfAborted();
-}
-
-function lastProbe(instances: readonly Instance[]): string {
-  const probe = instances.flatMap((instance) => instance.probes).findLast((each) => !each.ok);
-  return `health check failed: ${probe?.error ?? 'no answer'}`;
 }
 
 function isSame(left: Revision, right: Revision): boolean {
