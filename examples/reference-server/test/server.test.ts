@@ -182,8 +182,11 @@ describe('the reference server', () => {
     const reference = `docker://${build.image?.reference}`;
     const layout = join(directory, 'layout');
     const copy = ['copy', '--src-tls-verify=false', reference, `oci:${layout}`];
-    await expect(run('skopeo', copy)).rejects.toThrow();
-    await run('skopeo', [...copy, '--src-creds', `me:${token}`]);
+    const env = { ...process.env, REGISTRY_AUTH_FILE: join(directory, 'no-credentials.json') };
+    await expect(run('skopeo', copy, { env })).rejects.toThrow(
+      /unauthorized|authentication required/,
+    );
+    await run('skopeo', [...copy, '--src-creds', `me:${token}`], { env });
     const { stdout } = await run('skopeo', ['inspect', '--config', `oci:${layout}`]);
     expect(JSON.parse(stdout)).toMatchObject({
       config: { User: '65532:65532', Entrypoint: ['/esbuild'], ExposedPorts: { '8000/tcp': {} } },

@@ -53,7 +53,7 @@ async function serve(
   directory: string,
 ): Promise<{ readonly child: ChildProcess; readonly port: number }> {
   const script = fileURLToPath(new URL('./support/serve-registry.ts', import.meta.url));
-  const child = spawn(process.execPath, ['--conditions=source', script, directory], {
+  const child = spawn(process.execPath, ['--conditions=cygni-source', script, directory], {
     stdio: ['ignore', 'pipe', 'inherit'],
   });
   const [line] = await once(child.stdout, 'data', { signal: AbortSignal.timeout(20_000) });

@@ -16,8 +16,12 @@ if (!present && !process.env.CI) {
   process.stderr.write('SKIPPED: skopeo is not installed, so no foreign client was tried\n');
 }
 
+/** An ordinary user without a session has no place of its own for credentials, and skopeo then fails before it asks. */
+const environment = { ...process.env, REGISTRY_AUTH_FILE: '/nonexistent/auth.json' };
+
 async function skopeo(...argv: string[]): Promise<string> {
-  const { stdout } = await run('skopeo', ['--insecure-policy', ...argv], { timeout: 25_000 });
+  const parameters = ['--insecure-policy', ...argv];
+  const { stdout } = await run('skopeo', parameters, { timeout: 25_000, env: environment });
   return stdout;
 }
 
