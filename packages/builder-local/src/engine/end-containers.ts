@@ -24,7 +24,9 @@ export async function removeStorage(
     const [command, ...words] = unshare;
     if (!isDenied(error) || command === undefined) throw error;
     // Without root, files belong to user numbers that only the engine's own namespace may touch.
-    await run(command, [...words, 'rm', '-rf', '--', join(directory, 'storage')], directory, call);
+    const names = await readdir(directory);
+    const paths = names.filter((name) => !isOfEngine(name)).map((name) => join(directory, name));
+    await run(command, [...words, 'rm', '-rf', '--', ...paths], directory, call);
     await killPauseProcess(directory);
     await rm(directory, { recursive: true, force: true, maxRetries: 5 });
   }
@@ -34,10 +36,15 @@ function isDenied(error: unknown): boolean {
   return error instanceof Error && 'code' in error && /^E(?:ACCES|PERM)$/.test(`${error.code}`);
 }
 
+/** What the engine needs in order to enter its namespace once more. */
+function isOfEngine(name: string): boolean {
+  return name.startsWith('podman-run-');
+}
+
 /** Without root, podman keeps a process that holds its user namespace. */
 async function killPauseProcess(directory: string): Promise<void> {
   const names = await readdir(directory).catch(() => []);
-  for (const name of names.filter((each) => each.startsWith('podman-run-'))) {
+  for (const name of names.filter(isOfEngine)) {
     const file = join(directory, name, 'libpod', 'tmp', 'pause.pid');
     const pid = Number(await readFile(file, 'utf8').catch(() => ''));
     if (!Number.isSafeInteger(pid) || pid < 2) continue;
