@@ -3,5 +3,9 @@ import shared from '../../tsup.config.ts';
 
 export default defineConfig({
   ...shared,
-  entry: { index: 'src/index.ts', conformance: 'src/conformance/index.ts' },
+  entry: {
+    index: 'src/index.ts',
+    conformance: 'src/conformance/index.ts',
+    'container-engine': 'src/container-engine/index.ts',
+  },
 });

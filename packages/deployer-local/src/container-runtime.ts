@@ -2,10 +2,10 @@ import { createHash } from 'node:crypto';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type Call, CygniError, type RepositoryLocation } from '@cygni/core';
+import { engineEnvironment } from '@cygni/core/container-engine';
 import pRetry from 'p-retry';
 import { type Engine, isolationOf } from './container-isolation.ts';
 import { followContainer } from './container-process.ts';
-import { engineEnvironment } from './engine-environment.ts';
 import { mergeLogs } from './merge-logs.ts';
 import { probeEngine } from './probe-engine.ts';
 import { type CommandResult, runCommand } from './run-command.ts';
@@ -126,7 +126,9 @@ export async function openContainerRuntime(
 
 /** A `--config` of our own for docker hides the user's context, which says where the daemon is. */
 async function environmentOf(engine: Engine, call: Call): Promise<NodeJS.ProcessEnv> {
-  const environment = engineEnvironment();
+  // The context, which says where docker's daemon is, may be chosen there.
+  const { DOCKER_CONFIG } = process.env;
+  const environment = engineEnvironment(DOCKER_CONFIG === undefined ? {} : { DOCKER_CONFIG });
   if (engine === 'podman' || environment.DOCKER_HOST !== undefined) return environment;
   const parameters = ['context', 'inspect', '--format', '{{.Endpoints.docker.Host}}'];
   const { code, stdout } = await runCommand(['docker', ...parameters], {

@@ -4,10 +4,10 @@ import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { type Call, CygniError } from '@cygni/core';
+import { staticProgram } from '@cygni/core/container-engine';
 import { pack } from 'tar-stream';
 import { type Engine, isolationOf } from './container-isolation.ts';
 import { runCommand } from './run-command.ts';
-import { staticProgram } from './static-program.ts';
 
 const timeoutMs = 30_000;
 

@@ -1,11 +1,11 @@
 import { mkdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { RepositoryLocation } from '@cygni/core';
+import { engineEnvironment } from '@cygni/core/container-engine';
 import { BuildFault, isBuildFault } from '../build-fault.ts';
 import { pushImage } from '../image/push-image.ts';
 import { buildFlags, writeBuildFiles } from './build-flags.ts';
 import type { Engine, EngineJob } from './engine.ts';
-import { engineEnvironment } from './engine-environment.ts';
 import { engineFailure } from './engine-failure.ts';
 import { findOwnImages } from './own-images.ts';
 import { readSavedImage } from './read-saved-image.ts';

@@ -1,7 +1,7 @@
 import { readdir, readFile, rm } from 'node:fs/promises';
 import { join, sep } from 'node:path';
 import type { Call } from '@cygni/core';
-import { engineEnvironment } from './engine-environment.ts';
+import { engineEnvironment } from '@cygni/core/container-engine';
 import { runProcess } from './run-process.ts';
 
 /**

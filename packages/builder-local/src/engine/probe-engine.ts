@@ -2,9 +2,8 @@ import { spawnSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { engineEnvironment, staticProgram } from '@cygni/core/container-engine';
 import type { EngineName } from '../options.ts';
-import { engineEnvironment } from './engine-environment.ts';
-import { staticProgram } from './static-program.ts';
 
 const answerMs = 5000;
 const buildMs = 15_000;

@@ -12,7 +12,7 @@ const passedOn = [
   'DOCKER_HOST',
   'DOCKER_CERT_PATH',
   'DOCKER_TLS_VERIFY',
-  'DOCKER_CONFIG',
+  'BUILDAH_ISOLATION',
   'CONTAINERS_CONF',
   'CONTAINERS_REGISTRIES_CONF',
   'CONTAINERS_STORAGE_CONF',
@@ -28,11 +28,14 @@ const passedOn = [
   'SSL_CERT_DIR',
 ];
 
-export function engineEnvironment(): NodeJS.ProcessEnv {
-  return Object.fromEntries(
-    passedOn.flatMap((name) => {
-      const value = process.env[name];
-      return value === undefined ? [] : [[name, value] as const];
-    }),
-  );
+/** The environment for a client of docker, podman or buildah: what it needs of this process's, and `extra`. */
+export function engineEnvironment(
+  extra: Readonly<Record<string, string>> = {},
+): Record<string, string> {
+  const environment: Record<string, string> = {};
+  for (const name of passedOn) {
+    const value = process.env[name];
+    if (value !== undefined) environment[name] = value;
+  }
+  return { ...environment, ...extra };
 }

@@ -1,0 +1,2 @@
+export { engineEnvironment } from './engine-environment.ts';
+export { staticProgram } from './static-program.ts';
