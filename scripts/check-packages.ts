@@ -8,7 +8,7 @@ import { z } from 'zod';
 
 /**
  * Packs every package as npm would publish it, checks the tarballs with publint and arethetypeswrong, installs them
- * together in an empty project, imports each entry point with plain Node, and compiles a consumer against them.
+ * together in an empty project, imports each entry point with plain Node, and compiles the documentation's snippets against them.
  */
 const run = promisify(execFile);
 const root = fileURLToPath(new URL('..', import.meta.url));
@@ -72,11 +72,10 @@ async function consume(packages: readonly PackedPackage[]): Promise<void> {
   await run(process.execPath, ['import-all.mjs'], { cwd: project });
   console.log(`${entries.length} entry points can be imported from the packed packages`);
 
-  const readme = await readFile(join(root, 'README.md'), 'utf8');
-  const snippets = [...readme.matchAll(/```ts\n([\s\S]*?)```/g)].map(([, code]) => code);
+  const snippets = await readSnippets();
   for (const resolution of ['nodenext', 'bundler']) {
     for (const [index, snippet] of snippets.entries()) {
-      await writeFile(join(project, `readme-${index}.ts`), snippet ?? '');
+      await writeFile(join(project, `snippet-${index}.ts`), snippet);
     }
     const options = {
       strict: true,
@@ -91,9 +90,19 @@ async function consume(packages: readonly PackedPackage[]): Promise<void> {
     };
     await writeFile(
       join(project, 'tsconfig.json'),
-      JSON.stringify({ compilerOptions: options, include: ['readme-*.ts'] }),
+      JSON.stringify({ compilerOptions: options, include: ['snippet-*.ts'] }),
     );
     await run(join(binaries, 'tsc'), ['--project', project]);
-    console.log(`${snippets.length} README snippets compile (${resolution})`);
+    console.log(`${snippets.length} snippets of the documentation compile (${resolution})`);
   }
+}
+
+/** The TypeScript in README.md and docs/. */
+async function readSnippets(): Promise<string[]> {
+  const pages = (await readdir(join(root, 'docs'))).filter((name) => name.endsWith('.md'));
+  const files = [join(root, 'README.md'), ...pages.map((name) => join(root, 'docs', name))];
+  const texts = await Promise.all(files.map((file) => readFile(file, 'utf8')));
+  return texts.flatMap((text) =>
+    [...text.matchAll(/```ts\n([\s\S]*?)```/g)].map(([, code = '']) => code),
+  );
 }
