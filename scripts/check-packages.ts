@@ -97,10 +97,15 @@ async function consume(packages: readonly PackedPackage[]): Promise<void> {
   }
 }
 
-/** The TypeScript in README.md and docs/. */
+/** The TypeScript in README.md, docs/ and the packages' own README files. */
 async function readSnippets(): Promise<string[]> {
   const pages = (await readdir(join(root, 'docs'))).filter((name) => name.endsWith('.md'));
-  const files = [join(root, 'README.md'), ...pages.map((name) => join(root, 'docs', name))];
+  const packages = await readdir(join(root, 'packages'));
+  const files = [
+    join(root, 'README.md'),
+    ...pages.map((name) => join(root, 'docs', name)),
+    ...packages.map((name) => join(root, 'packages', name, 'README.md')),
+  ];
   const texts = await Promise.all(files.map((file) => readFile(file, 'utf8')));
   return texts.flatMap((text) =>
     [...text.matchAll(/```ts\n([\s\S]*?)```/g)].map(([, code = '']) => code),
