@@ -5,6 +5,7 @@ import { buildClaimOperations } from './operations/build-claims.ts';
 import { buildOperations } from './operations/builds.ts';
 import { deploymentClaimOperations } from './operations/deployment-claims.ts';
 import { deploymentOperations } from './operations/deployments.ts';
+import { dispatchOperations } from './operations/dispatch.ts';
 import { eventOperations } from './operations/events.ts';
 import { logOperations } from './operations/logs.ts';
 import { outboxOperations } from './operations/outbox.ts';
@@ -40,6 +41,7 @@ export function createPostgresStore(options: PostgresStoreOptions): Store {
     ...deploymentClaimOperations(database),
     ...serviceOperations(database),
     ...accountOperations(database),
+    ...dispatchOperations(database),
     ...outboxOperations(database),
     ...sweepOperations(database),
     ...eventOperations(database),

@@ -118,6 +118,7 @@ describe.skipIf(postgresUrl === null)('a store in trouble', () => {
   it('keeps outbox messages whose delivery is aborted', async () => {
     const store = createPostgresStore({ url: database.url });
     const id = await acceptBuild(store);
+    await store.dispatchBuilds({ maximumPerTenant: 1, maximumUnclaimed: 1, limit: 1 }, call);
     const caller = new AbortController();
     const stuck = store.takeOutbox(
       10,

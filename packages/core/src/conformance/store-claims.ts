@@ -5,8 +5,8 @@ import type { TestFunctions } from './test-functions.ts';
 export function testClaims({ describe, it, expect }: TestFunctions, current: () => Fixture) {
   describe('a claim on a build', () => {
     it('has the build and its source', async () => {
-      const { store, queuedBuild, eventTypes } = current();
-      const id = await queuedBuild();
+      const { store, dispatchedBuild, eventTypes } = current();
+      const id = await dispatchedBuild();
       const claim = await store.claimBuild(id, leaseSeconds, call);
       expect(claim).toMatchObject({
         build: { id, state: 'RUNNING', attempt: 1, cancelRequested: false },
@@ -16,8 +16,8 @@ export function testClaims({ describe, it, expect }: TestFunctions, current: () 
     });
 
     it('is had by one of many', async () => {
-      const { store, queuedBuild } = current();
-      const id = await queuedBuild();
+      const { store, dispatchedBuild } = current();
+      const id = await dispatchedBuild();
       const claims = await Promise.all(
         Array.from({ length: 10 }, () => store.claimBuild(id, leaseSeconds, call)),
       );
@@ -63,8 +63,8 @@ export function testClaims({ describe, it, expect }: TestFunctions, current: () 
     });
 
     it('is had as often as the build may be tried', async () => {
-      const { store, queuedBuild, elapse } = current();
-      const id = await queuedBuild({ maximumAttempts: 2 });
+      const { store, dispatchedBuild, elapse } = current();
+      const id = await dispatchedBuild({ maximumAttempts: 2 });
       for (const attempt of [1, 2]) {
         expect(await store.claimBuild(id, leaseSeconds, call)).toMatchObject({
           build: { attempt },
@@ -89,12 +89,13 @@ export function testClaims({ describe, it, expect }: TestFunctions, current: () 
     });
 
     it('counts the attempt, or does not', async () => {
-      const { store, queuedBuild } = current();
+      const { store, dispatchedBuild, dispatchAll } = current();
       for (const countAttempt of [true, false]) {
-        const id = await queuedBuild({ maximumAttempts: 1 });
+        const id = await dispatchedBuild({ maximumAttempts: 1 });
         const claim = await store.claimBuild(id, leaseSeconds, call);
         const fence = { id, attempt: claim?.build.attempt ?? 0 };
         await store.releaseBuild(fence, { countAttempt }, call);
+        await dispatchAll();
         const again = await store.claimBuild(id, leaseSeconds, call);
         expect(again === null).toBe(countAttempt);
       }
@@ -160,8 +161,8 @@ export function testClaims({ describe, it, expect }: TestFunctions, current: () 
 
   describe('cancelBuild', () => {
     it('ends a queued build at once', async () => {
-      const { store, queuedBuild, account } = current();
-      const id = await queuedBuild();
+      const { store, dispatchedBuild, account } = current();
+      const id = await dispatchedBuild();
       expect(await store.cancelBuild('acme', id, call)).toMatchObject({ state: 'CANCELLED' });
       expect(await store.claimBuild(id, leaseSeconds, call)).toBe(null);
       expect(await account()).toMatchObject({ reserved: 0, spent: 0 });
@@ -194,9 +195,9 @@ export function testClaims({ describe, it, expect }: TestFunctions, current: () 
     });
 
     it('races a claim: the build is cancelled, or its worker learns of it', async () => {
-      const { store, queuedBuild, account } = current();
+      const { store, dispatchedBuild, account } = current();
       for (let round = 0; round < 10; round += 1) {
-        const id = await queuedBuild();
+        const id = await dispatchedBuild();
         const [claim] = await Promise.all([
           store.claimBuild(id, leaseSeconds, call),
           store.cancelBuild('acme', id, call),

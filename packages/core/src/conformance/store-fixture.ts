@@ -53,13 +53,17 @@ export interface Fixture extends StoreUnderTest {
   reservation(changes?: { readonly amount?: number; readonly cap?: number | null }): Reservation;
   /** An accepted build: 100 reserved, no cap. */
   queuedBuild(changes?: Partial<NewBuild>): Promise<string>;
+  /** One that may be claimed. */
+  dispatchedBuild(changes?: Partial<NewBuild>): Promise<string>;
   runningBuild(changes?: Partial<NewBuild>): Promise<Fence>;
   newDeployment(changes?: Partial<NewDeployment>): NewDeployment;
   queuedDeployment(changes?: Partial<NewDeployment>): Promise<string>;
   runningDeployment(changes?: Partial<NewDeployment>): Promise<Fence>;
   deployed(changes?: Partial<NewDeployment>): Promise<void>;
   account(): Promise<Account>;
-  /** Empties the outbox. */
+  /** Lets every queued build through. */
+  dispatchAll(): Promise<void>;
+  /** Lets every queued build through and empties the outbox. */
   messages(): Promise<readonly Message[]>;
   eventTypes(): Promise<readonly string[]>;
 }
@@ -129,8 +133,13 @@ export function createFixture(under: StoreUnderTest): Fixture {
       await store.acceptBuild(build, fixture.reservation(), null, call);
       return build.id;
     },
-    async runningBuild(changes) {
+    async dispatchedBuild(changes) {
       const id = await fixture.queuedBuild(changes);
+      await fixture.dispatchAll();
+      return id;
+    },
+    async runningBuild(changes) {
+      const id = await fixture.dispatchedBuild(changes);
       const claim = await store.claimBuild(id, leaseSeconds, call);
       return { id, attempt: claim?.build.attempt ?? 0 };
     },
@@ -165,7 +174,12 @@ export function createFixture(under: StoreUnderTest): Fixture {
       await store.finishDeployment(await fixture.runningDeployment(changes), succeeded, call);
     },
     account: () => store.getAccount(tenantId, 'USD', limit, call),
+    async dispatchAll() {
+      const everything = { maximumPerTenant: 1_000, maximumUnclaimed: 1_000, limit: 1_000 };
+      await store.dispatchBuilds(everything, call);
+    },
     async messages() {
+      await fixture.dispatchAll();
       const all: Message[] = [];
       const deliver = async (messages: readonly Message[]) => {
         all.push(...messages);

@@ -62,6 +62,8 @@ export function testLifecycle({ describe, it, expect }: TestFunctions, current: 
     setServiceUrl: (store, call) => store.setServiceUrl(key, 'http://x.test', call),
     getAccount: (store, call) => store.getAccount('acme', 'USD', limit, call),
     setBudget: (store, call) => store.setBudget('acme', 'USD', limit, 1, call),
+    dispatchBuilds: (store, call) =>
+      store.dispatchBuilds({ maximumPerTenant: 1, maximumUnclaimed: 1, limit: 1 }, call),
     takeOutbox: (store, call) => store.takeOutbox(1, async () => {}, call),
     sweep: (store, call) => store.sweep({ queuedSeconds: 1, limit: 1 }, call),
     listEvents: (store, call) => store.listEvents('acme', page, call),

@@ -45,10 +45,11 @@ export function testLogs({ describe, it, expect }: TestFunctions, current: () =>
     });
 
     it('goes on over attempts', async () => {
-      const { store, runningBuild } = current();
+      const { store, runningBuild, dispatchAll } = current();
       const first = await runningBuild();
       await store.appendLog({ ...first, position: 0, lines: lines(0, 2) }, call);
       await store.releaseBuild(first, { countAttempt: true }, call);
+      await dispatchAll();
       await store.claimBuild(first.id, leaseSeconds, call);
       const second = { id: first.id, attempt: 2 };
       await store.appendLog({ ...second, position: 0, lines: lines(0, 2) }, call);

@@ -7,8 +7,8 @@ const sweep = { queuedSeconds: 60, limit: 100 };
 export function testRecovery({ describe, it, expect }: TestFunctions, current: () => Fixture) {
   describe('the outbox', () => {
     it('keeps what could not be delivered', async () => {
-      const { store, queuedBuild, messages } = current();
-      const id = await queuedBuild();
+      const { store, dispatchedBuild, messages } = current();
+      const id = await dispatchedBuild();
       const refusal = new Error('the queue is down');
       const failing = store.takeOutbox(10, () => Promise.reject(refusal), call);
       expect(await failing.catch((error: unknown) => error)).toBe(refusal);
@@ -17,8 +17,8 @@ export function testRecovery({ describe, it, expect }: TestFunctions, current: (
     });
 
     it('hands out no more than asked for, oldest first', async () => {
-      const { store, queuedBuild } = current();
-      const ids = [await queuedBuild(), await queuedBuild(), await queuedBuild()];
+      const { store, dispatchedBuild, queuedDeployment } = current();
+      const ids = [await dispatchedBuild(), await queuedDeployment(), await dispatchedBuild()];
       const seen: string[] = [];
       const deliver = async (messages: readonly Message[]) => {
         seen.push(...messages.map(({ id }) => id));
@@ -30,9 +30,9 @@ export function testRecovery({ describe, it, expect }: TestFunctions, current: (
     });
 
     it('hands different messages to relays that run at the same time', async () => {
-      const { store, queuedBuild } = current();
-      const first = await queuedBuild();
-      const second = await queuedBuild();
+      const { store, dispatchedBuild } = current();
+      const first = await dispatchedBuild();
+      const second = await dispatchedBuild();
       const seen: string[] = [];
       const taken = await store.takeOutbox(
         1,
@@ -53,12 +53,13 @@ export function testRecovery({ describe, it, expect }: TestFunctions, current: (
     });
 
     it('takes new work while it is being emptied', async () => {
-      const { store, runningBuild, messages } = current();
+      const { store, runningBuild, messages, dispatchAll } = current();
       const fence = await runningBuild();
       await store.takeOutbox(
         10,
         async () => {
           await store.releaseBuild(fence, { countAttempt: false }, call);
+          await dispatchAll();
         },
         call,
       );
@@ -67,7 +68,7 @@ export function testRecovery({ describe, it, expect }: TestFunctions, current: (
   });
 
   describe('the sweep', () => {
-    it('sends the message of what has been queued for long again, and again', async () => {
+    it('sends a message that nobody heeded again, and again', async () => {
       const { store, queuedBuild, queuedDeployment, messages, elapse } = current();
       const ids = [await queuedBuild(), await queuedDeployment()].sort();
       const idsOf = (all: readonly Message[]) => all.map(({ id }) => id).sort();
@@ -82,8 +83,8 @@ export function testRecovery({ describe, it, expect }: TestFunctions, current: (
     });
 
     it('does not pile up messages that nobody fetches', async () => {
-      const { store, queuedBuild, messages, elapse } = current();
-      await queuedBuild();
+      const { store, dispatchedBuild, messages, elapse } = current();
+      await dispatchedBuild();
       for (let round = 0; round < 3; round += 1) {
         await elapse(61);
         expect(await store.sweep(sweep, call)).toMatchObject({ requeued: 0 });

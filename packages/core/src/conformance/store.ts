@@ -2,6 +2,7 @@ import { testAcceptance } from './store-acceptance.ts';
 import { testBudgets } from './store-budgets.ts';
 import { testClaims } from './store-claims.ts';
 import { testDeployments } from './store-deployments.ts';
+import { testDispatch } from './store-dispatch.ts';
 import { createFixture, type Fixture, type StoreUnderTest } from './store-fixture.ts';
 import { testLifecycle } from './store-lifecycle.ts';
 import { testLists } from './store-lists.ts';
@@ -33,6 +34,7 @@ export function storeConformance(
       fixture = undefined;
     });
     testAcceptance(test, current);
+    testDispatch(test, current);
     testClaims(test, current);
     testLogs(test, current);
     testDeployments(test, current);

@@ -123,8 +123,18 @@ export interface DeploymentFinish {
   readonly url: string | null;
 }
 
+/** How many builds may be with the queue and its workers, so that one tenant's backlog keeps nobody else waiting. */
+export interface DispatchOptions {
+  /** Dispatched and running builds of one tenant. */
+  readonly maximumPerTenant: number;
+  /** Dispatched builds, of all tenants, that no worker has claimed yet: what lies in the queue. */
+  readonly maximumUnclaimed: number;
+  /** Of this call. */
+  readonly limit: number;
+}
+
 export interface SweepResult {
-  /** Messages put into the outbox again: queued too long, or running with an expired lease. */
+  /** Messages put into the outbox again: dispatched too long ago, or running with an expired lease. */
   readonly requeued: number;
   /** Ended because their attempts were used up. Their holds are released. */
   readonly deadLettered: number;
@@ -133,7 +143,7 @@ export interface SweepResult {
 }
 
 export interface SweepOptions {
-  /** How long work may be queued before its message is sent again. */
+  /** How long a message may go unheeded before it is sent again. */
   readonly queuedSeconds: number;
   readonly limit: number;
 }
@@ -152,7 +162,7 @@ export interface Store extends Adapter {
   getSource(tenantId: string, id: string, call: Call): Promise<Source | null>;
 
   /**
-   * One transaction: idempotency record, reservation, build (QUEUED), hold, ledger entry, event and outbox row.
+   * One transaction: idempotency record, reservation, build (QUEUED, to be dispatched), hold, ledger entry and event.
    * @throws `budget_exceeded` with the figures; `idempotency_mismatch`; `not_found` for the source
    */
   acceptBuild(
@@ -164,8 +174,10 @@ export interface Store extends Adapter {
   getBuild(tenantId: string, id: string, call: Call): Promise<Build | null>;
   listBuilds(tenantId: string, page: PageRequest, call: Call): Promise<Page<Build>>;
   /**
-   * Takes the build if it is queued, or running with an expired lease, and attempts are left; the attempt
-   * number grows by one. Null: somebody else has it, or it has ended.
+   * Takes the build if it is queued and was dispatched, or is running with an expired lease, and attempts are left;
+   * the attempt number grows by one. Null: somebody else has it, it has ended, or it has to wait for
+   * {@link Store.dispatchBuilds}. Dispatch is the only door: no message, however old or often delivered, makes a
+   * tenant run more builds than dispatch has let through.
    */
   claimBuild(id: string, leaseSeconds: number, call: Call): Promise<BuildClaim | null>;
   /** Null: the claim is lost. */
@@ -173,8 +185,8 @@ export interface Store extends Adapter {
   /** Ends the build, settles its hold and records the event. False: the claim is lost, and nothing changed. */
   finishBuild(fence: Fence, finish: BuildFinish, call: Call): Promise<boolean>;
   /**
-   * Gives a claim back: the build is queued again with a message in the outbox (on shutdown, or after a
-   * platform fault while attempts are left). `countAttempt: false` takes the attempt off the maximum's account.
+   * Gives a claim back: the build is queued again and waits to be dispatched (on shutdown, or after a platform
+   * fault while attempts are left). `countAttempt: false` takes the attempt off the maximum's account.
    * False: the claim is lost.
    */
   releaseBuild(
@@ -258,6 +270,13 @@ export interface Store extends Adapter {
     call: Call,
   ): Promise<Account>;
 
+  /**
+   * Lets queued builds through to the queue by putting their messages into the outbox: tenant by tenant, the one
+   * served longest ago first, and of each tenant the oldest build first. Builds that find no room stay queued; the
+   * end of another makes room. Calls at the same time let no more through than one would. The cost grows with the
+   * number of tenants that have queued builds, not with the number of builds. Returns how many were let through.
+   */
+  dispatchBuilds(options: DispatchOptions, call: Call): Promise<number>;
   /**
    * Hands up to `limit` outbox messages to `deliver` and removes them once it has resolved. Rejects with what
    * `deliver` rejected with, and then keeps them. Calls at the same time get different messages.

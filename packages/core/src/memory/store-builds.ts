@@ -15,10 +15,10 @@ import type { LogLine } from '../model/log.ts';
 import { idSchema } from '../model/names.ts';
 import type { Page, PageRequest } from '../model/page.ts';
 import { hold, mustCover, openAccount } from './store-accounts.ts';
+import { isWaiting } from './store-dispatch.ts';
 import {
   type BuildWork,
   checkCursor,
-  enqueue,
   findReplay,
   isoNow,
   keyOf,
@@ -78,7 +78,8 @@ export function buildMethods(state: StoreState) {
         countedAttempts: 0,
         cancelRequested: false,
         leaseUntil: null,
-        enqueuedAt: 0,
+        dispatched: false,
+        enqueuedAt: state.now(),
         log: [],
         appended: new Set(),
       };
@@ -86,7 +87,6 @@ export function buildMethods(state: StoreState) {
       hold(state, id, account, reservation);
       const data = { sourceId, repository, machine, estimate: amount };
       record(state, { tenantId, type: 'build.accepted', subject: id, data });
-      enqueue(state, work);
       return { resource, replayed: false };
     },
 
@@ -102,7 +102,7 @@ export function buildMethods(state: StoreState) {
 
     claimBuild(id: string, leaseSeconds: number): BuildClaim | null {
       const work = builds.get(id);
-      if (!work || !isFree(state, work) || !hasAttemptsLeft(work)) return null;
+      if (!work || !isFree(state, work) || !hasAttemptsLeft(work) || isWaiting(work)) return null;
       work.resource = { ...work.resource, ...claim(state, work, leaseSeconds) };
       const { tenantId, sourceId } = work.resource;
       const source = state.sources.get(keyOf(tenantId, sourceId));
@@ -131,7 +131,8 @@ export function buildMethods(state: StoreState) {
       }
       work.resource = { ...work.resource, state: 'QUEUED' };
       work.leaseUntil = null;
-      enqueue(state, work);
+      work.dispatched = false;
+      work.enqueuedAt = state.now();
       return true;
     },
 

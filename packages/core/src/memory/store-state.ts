@@ -23,6 +23,8 @@ export interface Work<Resource extends Build | Deployment = Build | Deployment> 
 }
 
 export interface BuildWork extends Work<Build> {
+  /** It was let through to the queue since it was queued last. */
+  dispatched: boolean;
   readonly log: LogLine[];
   /** `attempt/position` of every append. */
   readonly appended: Set<string>;
@@ -71,6 +73,8 @@ export interface StoreState {
   readonly holds: Map<string, Hold>;
   readonly keys: Map<string, { fingerprint: string; resourceId: string; expiresAt: number }>;
   readonly events: AuditEvent[];
+  /** When a build of the tenant was dispatched last, counted in dispatches. */
+  readonly turns: Map<string, number>;
   outbox: OutboxRow[];
 }
 

@@ -1,7 +1,8 @@
 import type { SweepOptions, SweepResult } from '../contracts/store.ts';
 import type { BuildFailure } from '../model/build.ts';
 import { wakeNext } from './store-deployments.ts';
-import { enqueue, type StoreState, type Work } from './store-state.ts';
+import { isWaiting } from './store-dispatch.ts';
+import { type BuildWork, enqueue, type StoreState, type Work } from './store-state.ts';
 import { finish, hasAttemptsLeft, isFree } from './store-work.ts';
 
 const deadLetter: BuildFailure = {
@@ -17,7 +18,8 @@ export function sweepState(state: StoreState, { queuedSeconds, limit }: SweepOpt
   const isOver = (work: Work) =>
     isFree(state, work) && (!hasAttemptsLeft(work) || work.cancelRequested);
 
-  const isDue = (work: Work) => {
+  const isDue = (work: Work | BuildWork) => {
+    if ('dispatched' in work && isWaiting(work)) return false;
     const again = work.enqueuedAt < now - queuedSeconds * 1000;
     if (!isFree(state, work) || !hasAttemptsLeft(work)) return false;
     return again || (work.leaseUntil !== null && work.enqueuedAt < work.leaseUntil);

@@ -1,7 +1,7 @@
 import type { BudgetLimit } from '../contracts/budget-policy.ts';
 import { type Call, SPEC_VERSION } from '../contracts/call.ts';
 import type { Message } from '../contracts/queue.ts';
-import type { Store, SweepOptions } from '../contracts/store.ts';
+import type { DispatchOptions, Store, SweepOptions } from '../contracts/store.ts';
 import { abortedError, CygniError } from '../errors.ts';
 import { idSchema } from '../model/names.ts';
 import type { PageRequest } from '../model/page.ts';
@@ -9,6 +9,7 @@ import type { Source } from '../model/source.ts';
 import { openAccount, setBudget } from './store-accounts.ts';
 import { buildMethods } from './store-builds.ts';
 import { deploymentMethods } from './store-deployments.ts';
+import { dispatchBuilds } from './store-dispatch.ts';
 import { serviceMethods } from './store-services.ts';
 import { checkCursor, isoNow, keyOf, listPage, type StoreState } from './store-state.ts';
 import { sweepState } from './store-sweep.ts';
@@ -38,6 +39,7 @@ export function createMemoryStore(options: MemoryStoreOptions = {}): Store {
     holds: new Map(),
     keys: new Map(),
     events: [],
+    turns: new Map(),
     outbox: [],
   };
   let closed = false;
@@ -118,6 +120,7 @@ export function createMemoryStore(options: MemoryStoreOptions = {}): Store {
         setBudget(state, tenantId, currency, limit, cap),
     ),
 
+    dispatchBuilds: atomic((options: DispatchOptions) => dispatchBuilds(state, options)),
     async takeOutbox(limit, deliver, call) {
       check(call);
       const rows = state.outbox.filter(({ taken }) => !taken).slice(0, limit);

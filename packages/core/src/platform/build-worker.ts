@@ -19,6 +19,8 @@ export async function workOnBuild(
   const { store, settings, clock, metrics } = context;
   const claim = await store.claimBuild(message.id, settings.leaseSeconds, call);
   if (!claim) return;
+  // Each claim and each end makes room for another build.
+  context.bell.ring('outbox');
   const { build } = claim;
   const fence: Fence = { id: build.id, attempt: build.attempt };
   if (build.attempt === 1)
@@ -50,6 +52,7 @@ export async function workOnBuild(
   } finally {
     metrics.active.dec({ state: 'running' });
     context.bell.ring(`log:${build.id}`);
+    context.bell.ring('outbox');
   }
 }
 

@@ -82,6 +82,7 @@ export function createBuilds(context: PlatformContext): Builds {
       const build = await store.cancelBuild(tenantId, id, call);
       if (!build) throw new CygniError('not_found', `no build ${id}`);
       bell.ring(`log:${id}`);
+      bell.ring('outbox');
       return build;
     },
     async readLog(tenantId, id, page, call) {

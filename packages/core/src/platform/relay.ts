@@ -4,12 +4,23 @@ import type { PlatformContext } from './context.ts';
 const batch = 100;
 const longestPauseMs = 2_000;
 
-/** Moves outbox rows to the queue until the call is aborted. While the queue or the store is down, rows stay where they are. */
+/**
+ * Lets queued builds through, and moves the outbox's messages to the queue, until the call is aborted. While the queue
+ * or the store is down, messages stay where they are.
+ */
 export async function relayOutbox(context: PlatformContext, call: Call): Promise<void> {
   const { store, queue, bell, settings } = context;
   let failures = 0;
   while (!call.signal.aborted) {
     try {
+      await store.dispatchBuilds(
+        {
+          maximumPerTenant: settings.maximumRunningBuildsPerTenant,
+          maximumUnclaimed: settings.maximumDispatchedBuilds,
+          limit: batch,
+        },
+        call,
+      );
       const moved = await store.takeOutbox(
         batch,
         (messages) => queue.enqueue(messages, call),

@@ -7,6 +7,10 @@ export const platformSettingsSchema = z
     /** Builds and rollouts that this process works on at once. */
     buildConcurrency: z.int().min(1).max(1000).default(2),
     rolloutConcurrency: z.int().min(1).max(1000).default(10),
+    /** Builds of one tenant that are with the queue or with workers at once; its others wait their turn. */
+    maximumRunningBuildsPerTenant: z.int().min(1).max(10_000).default(4),
+    /** Builds of all tenants that are in the queue at once. What is accepted beyond that waits in the store. */
+    maximumDispatchedBuilds: z.int().min(1).max(100_000).default(100),
     /** How often a build or a deployment may be tried when the platform is at fault. */
     maximumAttempts: z.int().min(1).max(10).default(3),
     /** Before a second attempt; doubled before each further one, up to a minute, with jitter. */

@@ -1,4 +1,5 @@
 import { truth } from './0001_truth.ts';
+import { dispatch } from './0002_dispatch.ts';
 
 export interface Migration {
   readonly version: number;
@@ -7,4 +8,4 @@ export interface Migration {
 }
 
 /** In order. One that was released is never changed: the next one is added. */
-export const migrations: readonly Migration[] = [truth];
+export const migrations: readonly Migration[] = [truth, dispatch];

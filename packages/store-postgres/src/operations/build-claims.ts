@@ -16,7 +16,7 @@ const claim = statement(
        SET state = 'RUNNING', attempt = attempt + 1, counted_attempts = counted_attempts + 1,
            lease_until = now() + $2::float8 * interval '1 second', started_at = coalesce(started_at, now())
      WHERE id = $1
-       AND (state = 'QUEUED' OR (state = 'RUNNING' AND lease_until < now()))
+       AND ((state = 'QUEUED' AND dispatched) OR (state = 'RUNNING' AND lease_until < now()))
        AND counted_attempts < maximum_attempts
     RETURNING *
   ),
@@ -64,12 +64,9 @@ const release = statement(
            cost = CASE WHEN cancel_requested THEN 0 END,
            finished_at = CASE WHEN cancel_requested THEN now() END,
            counted_attempts = counted_attempts - CASE WHEN $3::boolean THEN 0 ELSE 1 END,
-           lease_until = NULL, enqueued_at = now()
+           lease_until = NULL, enqueued_at = now(), dispatched = false
      WHERE id = $1 AND attempt = $2 AND state = 'RUNNING'
     RETURNING *
-  ),
-  message AS (
-    INSERT INTO cygni.outbox (kind, work_id) SELECT 'build', id FROM build WHERE state = 'QUEUED'
   ),
   ended AS (
     SELECT tenant_id, id, state, cost, 'cancelled' AS reason FROM build WHERE state = 'CANCELLED'

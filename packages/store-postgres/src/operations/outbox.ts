@@ -6,7 +6,10 @@ import { statement } from '../statement.ts';
 
 const take = statement(
   'outbox-take',
-  `SELECT id, kind, work_id AS "workId" FROM cygni.outbox ORDER BY id LIMIT $1 FOR UPDATE SKIP LOCKED`,
+  `SELECT id, kind, work_id AS "workId"
+     FROM cygni.outbox
+    WHERE ready OR kind = 'deployment'
+    ORDER BY id LIMIT $1 FOR UPDATE SKIP LOCKED`,
 );
 
 const remove = statement('outbox-remove', 'DELETE FROM cygni.outbox WHERE id = ANY ($1::bigint[])');

@@ -24,9 +24,10 @@ function requeue(kind: MessageKind, which: 'queued' | 'expired', due: string): S
       UPDATE ${tables[kind]} AS work SET enqueued_at = now() FROM due WHERE work.id = due.id
       RETURNING work.id
     )
-    INSERT INTO cygni.outbox (kind, work_id)
-    SELECT '${kind}', id FROM marked
-     WHERE NOT EXISTS (SELECT FROM cygni.outbox AS waiting WHERE waiting.work_id = marked.id)
+    INSERT INTO cygni.outbox (kind, work_id, ready)
+    SELECT '${kind}', id, true FROM marked
+     WHERE NOT EXISTS (SELECT FROM cygni.outbox AS waiting
+                        WHERE waiting.work_id = marked.id AND (waiting.ready OR waiting.kind = 'deployment'))
     RETURNING id`,
   );
 }
@@ -36,7 +37,7 @@ const requeueQueued = (kind: MessageKind) =>
   requeue(
     kind,
     'queued',
-    `state = 'QUEUED' AND counted_attempts < maximum_attempts
+    `state = 'QUEUED' AND ${kind === 'build' ? 'dispatched AND ' : ''}counted_attempts < maximum_attempts
      AND enqueued_at < now() - $1::float8 * interval '1 second'`,
   );
 
