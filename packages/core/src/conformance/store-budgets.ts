@@ -1,4 +1,5 @@
-import { call, type Fixture, finished, limit } from './store-fixture.ts';
+import type { Fence, Reservation } from '../contracts/store.ts';
+import { call, type Fixture, finished, limit, succeeded } from './store-fixture.ts';
 import type { TestFunctions } from './test-functions.ts';
 
 const nextPeriod = {
@@ -51,6 +52,149 @@ export function testBudgets({ describe, it, expect }: TestFunctions, current: ()
       await store.finishBuild(fence, finished, call);
       expect(await later()).toMatchObject({ reserved: 0, spent: 0 });
       expect(await current().account()).toMatchObject({ reserved: 0, spent: 40 });
+    });
+  });
+
+  describe('a threshold of the budget', () => {
+    const alertAt = [50, 75, 90, 100];
+
+    async function running(reservation: Reservation): Promise<Fence> {
+      const { store, newBuild, dispatchAll } = current();
+      const build = await newBuild();
+      await store.acceptBuild(build, reservation, null, call);
+      await dispatchAll();
+      const claim = await store.claimBuild(build.id, 30, call);
+      return { id: build.id, attempt: claim?.build.attempt ?? 0 };
+    }
+
+    async function end(fence: Fence, charge: number): Promise<void> {
+      await current().store.finishBuild(fence, { ...finished, charge, alertAt }, call);
+    }
+
+    /** A build that costs what was reserved for it. */
+    async function spend(amount: number, cap: number | null = null): Promise<void> {
+      await end(await running(current().reservation({ amount, cap })), amount);
+    }
+
+    async function alerts(tenantId = 'acme') {
+      const { items } = await current().store.listEvents(
+        tenantId,
+        { limit: 100, cursor: null },
+        call,
+      );
+      return items
+        .filter(({ type }) => type === 'budget.threshold')
+        .map(({ subject, data }) => ({ subject, ...data }) as Record<string, unknown>);
+    }
+    const percents = async () =>
+      (await alerts()).map(({ percent }) => Number(percent)).sort((left, right) => left - right);
+    const setCap = (cap: number | null) =>
+      current().store.setBudget('acme', 'USD', limit, cap, call);
+
+    it('is told of once, with the figures, when what is spent reaches it', async () => {
+      await setCap(200);
+      const open = await running(current().reservation({ amount: 30 }));
+      await spend(99);
+      expect(await alerts()).toEqual([]);
+      await spend(1);
+      expect(await alerts()).toEqual([
+        {
+          subject: 'acme',
+          percent: 50,
+          limit: 200,
+          spent: 100,
+          reserved: 30,
+          currency: 'USD',
+          periodStart: limit.periodStart,
+        },
+      ]);
+      await end(open, 0);
+      expect(await percents()).toEqual([50]);
+    });
+
+    it('is told of with those that are passed in the same step', async () => {
+      await setCap(100);
+      await spend(95);
+      expect(await percents()).toEqual([50, 75, 90]);
+      await spend(5);
+      expect(await percents()).toEqual([50, 75, 90, 100]);
+    });
+
+    it('is told of by one of many that end at once', async () => {
+      const { runningBuild } = current();
+      await setCap(1_000);
+      const fences = await Promise.all(Array.from({ length: 10 }, () => runningBuild()));
+      await Promise.all(fences.map((fence) => end(fence, 90)));
+      expect(await percents()).toEqual([50, 75, 90]);
+    });
+
+    it('is reached by deployments too', async () => {
+      const { store, runningDeployment } = current();
+      await setCap(10);
+      await store.finishDeployment(await runningDeployment(), { ...succeeded, alertAt }, call);
+      expect(await percents()).toEqual([50]);
+    });
+
+    it('is armed again when the cap is raised above it', async () => {
+      await setCap(100);
+      await spend(95);
+      expect(await percents()).toEqual([50, 75, 90]);
+      await setCap(200);
+      await spend(4);
+      expect(await percents()).toEqual([50, 75, 90]);
+      await spend(51);
+      expect(await percents()).toEqual([50, 50, 75, 75, 90]);
+      await setCap(250);
+      await spend(1);
+      expect(await percents()).toEqual([50, 50, 75, 75, 90]);
+      await spend(50);
+      expect(await percents()).toEqual([50, 50, 75, 75, 75, 90]);
+    });
+
+    it('that a lowered cap brings near is told of with the next settlement', async () => {
+      await setCap(1_000);
+      const open = await running(current().reservation({ amount: 10 }));
+      await spend(60);
+      await setCap(100);
+      await end(open, 0);
+      expect(await percents()).toEqual([50]);
+    });
+
+    it('is there for a cap of the policy, and for none without a cap', async () => {
+      await spend(100);
+      expect(await percents()).toEqual([]);
+      await spend(10, 220);
+      expect(await percents()).toEqual([50]);
+    });
+
+    it('is fresh in the next period; a hold that was open over its start counts where it was reserved', async () => {
+      await setCap(100);
+      const open = await running(current().reservation());
+      await end(await running({ amount: 100, currency: 'USD', limit: nextPeriod }), 60);
+      await end(open, 80);
+      const told = (await alerts()).map(({ percent, spent, periodStart }) => ({
+        percent,
+        spent,
+        periodStart,
+      }));
+      expect(told).toHaveLength(3);
+      for (const expected of [
+        { percent: 50, spent: 60, periodStart: nextPeriod.periodStart },
+        { percent: 50, spent: 80, periodStart: limit.periodStart },
+        { percent: 75, spent: 80, periodStart: limit.periodStart },
+      ]) {
+        expect(told.some((each) => JSON.stringify(each) === JSON.stringify(expected))).toBe(true);
+      }
+    });
+
+    it('is not touched by what a fault of the platform ended', async () => {
+      const { store, runningBuild, account } = current();
+      await setCap(100);
+      const failure = { reason: 'evicted', message: 'gone', platformFault: true } as const;
+      const end = { state: 'FAILED', image: null, failure, charge: 0, alertAt } as const;
+      await store.finishBuild(await runningBuild(), end, call);
+      expect(await account()).toMatchObject({ spent: 0, reserved: 0 });
+      expect(await alerts()).toEqual([]);
     });
   });
 

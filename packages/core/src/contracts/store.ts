@@ -69,12 +69,21 @@ export interface BuildClaim {
   readonly attemptsLeft: number;
 }
 
-export interface BuildFinish {
+/** What settles a hold. */
+export interface Settlement {
+  /** Micro-units; settles the hold, the rest of which is released. Lowered to the hold if it is more. */
+  readonly charge: number;
+  /**
+   * Percent of the cap at which an event tells how much of it is spent, in the account that the money was reserved in:
+   * once each, and again only after the cap was raised so far that what is spent no longer reaches it. Default: none.
+   */
+  readonly alertAt?: readonly number[];
+}
+
+export interface BuildFinish extends Settlement {
   readonly state: Exclude<BuildState, 'QUEUED' | 'RUNNING'>;
   readonly image: BuiltImage | null;
   readonly failure: BuildFailure | null;
-  /** Micro-units; settles the hold, the rest of which is released. Lowered to the hold if it is more. */
-  readonly charge: number;
 }
 
 /** What a heartbeat learns. */
@@ -115,10 +124,9 @@ export interface DeploymentClaim {
   readonly stable: Revision | null;
 }
 
-export interface DeploymentFinish {
+export interface DeploymentFinish extends Settlement {
   readonly state: Exclude<DeploymentState, 'QUEUED' | 'RUNNING'>;
   readonly evidence: Evidence | null;
-  readonly charge: number;
   /** The service's address, where it is known. */
   readonly url: string | null;
 }

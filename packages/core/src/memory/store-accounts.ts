@@ -1,5 +1,5 @@
 import type { BudgetLimit } from '../contracts/budget-policy.ts';
-import type { Reservation } from '../contracts/store.ts';
+import type { Reservation, Settlement } from '../contracts/store.ts';
 import { CygniError } from '../errors.ts';
 import type { Account } from '../model/budget.ts';
 import { type AccountRecord, type Hold, keyOf, record, type StoreState } from './store-state.ts';
@@ -16,6 +16,7 @@ export function openAccount(
   const own = state.budgets.get(keyOf(tenantId, currency));
   const found = state.accounts.get(key) ?? {
     ownCap: own !== undefined,
+    alerted: { percent: 0, cap: null },
     account: {
       tenantId,
       currency,
@@ -52,7 +53,11 @@ export function hold(
 }
 
 /** Closes the hold and returns what was charged: never more than was held. */
-export function settle(state: StoreState, workId: string, charge: number): number {
+export function settle(
+  state: StoreState,
+  workId: string,
+  { charge, alertAt = [] }: Settlement,
+): number {
   const found = state.holds.get(workId);
   if (!found?.open) return 0;
   found.open = false;
@@ -63,7 +68,35 @@ export function settle(state: StoreState, workId: string, charge: number): numbe
     reserved: account.reserved - found.amount,
     spent: account.spent + charged,
   };
+  alert(state, found.account, account.spent, alertAt);
   return charged;
+}
+
+/** Records an event for each threshold that is reached and was not told of yet. */
+function alert(
+  state: StoreState,
+  found: AccountRecord,
+  spentBefore: number,
+  alertAt: readonly number[],
+): void {
+  const { account, alerted } = found;
+  const { tenantId, currency, limit, spent, reserved, periodStart } = account;
+  if (limit === null) {
+    found.alerted = { percent: 0, cap: null };
+    return;
+  }
+  const raised = alerted.cap !== null && limit > alerted.cap;
+  const from = raised
+    ? Math.min(alerted.percent, Math.floor((spentBefore * 100) / limit))
+    : alerted.percent;
+  const reached = alertAt.filter(
+    (percent) => percent > from && spent > 0 && spent * 100 >= limit * percent,
+  );
+  found.alerted = { percent: Math.max(from, ...reached), cap: limit };
+  for (const percent of reached) {
+    const data = { percent, limit, spent, reserved, currency, periodStart };
+    record(state, { tenantId, type: 'budget.threshold', subject: tenantId, data });
+  }
 }
 
 export function openHold(state: StoreState, workId: string): Hold | undefined {

@@ -114,10 +114,10 @@ export function buildMethods(state: StoreState) {
     heartbeatBuild: (fence: Fence, leaseSeconds: number): Heartbeat | null =>
       prolong(state, held(builds, fence), leaseSeconds),
 
-    finishBuild(fence: Fence, { charge, ...end }: BuildFinish): boolean {
+    finishBuild(fence: Fence, { charge, alertAt = [], ...end }: BuildFinish): boolean {
       const work = held(builds, fence);
       if (!work) return false;
-      finish(state, work, end, { charge, reason: end.failure?.reason ?? null });
+      finish(state, work, end, { charge, alertAt, reason: end.failure?.reason ?? null });
       return true;
     },
 

@@ -202,11 +202,14 @@ export function deploymentMethods(state: StoreState) {
       return work !== undefined;
     },
 
-    finishDeployment(fence: Fence, { charge, url, ...end }: DeploymentFinish): boolean {
+    finishDeployment(
+      fence: Fence,
+      { charge, alertAt = [], url, ...end }: DeploymentFinish,
+    ): boolean {
       const work = held(deployments, fence);
       if (!work) return false;
       const reason = end.evidence?.rule ?? null;
-      finish(state, work, { ...end, phase: 'DONE' }, { charge, reason });
+      finish(state, work, { ...end, phase: 'DONE' }, { charge, alertAt, reason });
       settleService(state, work.resource, url);
       wakeNext(state, work.resource);
       return true;

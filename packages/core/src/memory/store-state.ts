@@ -45,6 +45,8 @@ export interface AccountRecord {
   account: Account;
   /** The tenant's own cap is in force, not the policy's. */
   ownCap: boolean;
+  /** The highest threshold that was told of, and the cap that it was a part of. */
+  alerted: { readonly percent: number; readonly cap: number | null };
 }
 
 export interface Hold {

@@ -1,4 +1,4 @@
-import type { Fence, Heartbeat } from '../contracts/store.ts';
+import type { Fence, Heartbeat, Settlement } from '../contracts/store.ts';
 import type { Build } from '../model/build.ts';
 import type { Deployment } from '../model/deployment.ts';
 import { settle } from './store-accounts.ts';
@@ -50,11 +50,11 @@ export function finish<Resource extends Build | Deployment>(
   state: StoreState,
   work: Work<Resource>,
   end: Partial<Resource> & { readonly state: Resource['state'] },
-  { charge, reason }: { readonly charge: number; readonly reason: string | null },
+  { reason, ...settlement }: Settlement & { readonly reason: string | null },
 ): void {
   const { id, tenantId, estimate } = work.resource;
-  const cost = Math.min(charge, estimate);
-  settle(state, id, cost);
+  const cost = Math.min(settlement.charge, estimate);
+  settle(state, id, settlement);
   work.resource = { ...work.resource, ...end, cost, finishedAt: isoNow(state) };
   work.leaseUntil = null;
   const data = { state: end.state, cost, reason };

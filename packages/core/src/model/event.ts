@@ -12,6 +12,7 @@ export const eventTypes = [
   'deployment.finished',
   'deployment.rolled_back',
   'budget.changed',
+  'budget.threshold',
 ] as const;
 
 export const auditEventSchema = z.strictObject({

@@ -97,9 +97,10 @@ function finishOf(
   durationMs: number,
 ): BuildFinish {
   const usage = { kind: 'build', machine: build.machine, durationMs } as const;
+  const { alertAt } = budget;
   if (verdict.status === 'succeeded') {
     const charge = budget.charge({ ...usage, imageBytes: verdict.image.sizeBytes });
-    return { state: 'SUCCEEDED', image: verdict.image, failure: null, charge };
+    return { state: 'SUCCEEDED', image: verdict.image, failure: null, charge, alertAt };
   }
   const platformFault = isPlatformFault(verdict.reason);
   return {
@@ -107,6 +108,7 @@ function finishOf(
     image: null,
     failure: { reason: verdict.reason, message: verdict.message, platformFault },
     charge: platformFault ? 0 : budget.charge({ ...usage, imageBytes: 0 }),
+    alertAt,
   };
 }
 

@@ -155,14 +155,14 @@ async function advance(
 }
 
 async function finish(
-  { store }: PlatformContext,
+  { store, budget }: PlatformContext,
   { deployment }: DeploymentClaim,
   result: DeploymentFinish,
   call: Call,
 ): Promise<void> {
   const fence: Fence = { id: deployment.id, attempt: deployment.attempt };
   const kept = await retryWhileUnavailable(call.signal, () =>
-    store.finishDeployment(fence, result, call),
+    store.finishDeployment(fence, { ...result, alertAt: budget.alertAt }, call),
   );
   if (!kept) throw new CygniError('lease_lost', 'another worker has the claim');
   call.log.info({ ...fence, state: result.state }, 'deployment finished');

@@ -1,5 +1,6 @@
 import { truth } from './0001_truth.ts';
 import { dispatch } from './0002_dispatch.ts';
+import { budgetAlerts } from './0003_budget_alerts.ts';
 
 export interface Migration {
   readonly version: number;
@@ -8,4 +9,4 @@ export interface Migration {
 }
 
 /** In order. One that was released is never changed: the next one is added. */
-export const migrations: readonly Migration[] = [truth, dispatch];
+export const migrations: readonly Migration[] = [truth, dispatch, budgetAlerts];

@@ -41,7 +41,7 @@ const heartbeat = statement(
    RETURNING cancel_requested AS "cancelRequested"`,
 );
 
-/** $1 build, $2 attempt, $3 state, $4 image, $5 failure, $6 charge, $7 reason. */
+/** $1 build, $2 attempt, $3 state, $4 image, $5 failure, $6 charge, $7 reason, $8 thresholds. */
 const finish = statement(
   'build-finish',
   `WITH ended AS (
@@ -51,7 +51,7 @@ const finish = statement(
      WHERE id = $1 AND attempt = $2 AND state = 'RUNNING'
     RETURNING tenant_id, id, state, cost, $7::text AS reason
   ),
-  ${ending('build')}
+  ${ending('build', { alertAt: '$8' })}
   SELECT id FROM ended`,
 );
 
@@ -93,10 +93,10 @@ export function buildClaimOperations(
       const [row] = await database.run(heartbeat, [id, attempt, leaseSeconds], call);
       return row ? { cancelRequested: row.cancelRequested === true } : null;
     },
-    async finishBuild({ id, attempt }, { state, image, failure, charge }, call) {
+    async finishBuild({ id, attempt }, { state, image, failure, charge, alertAt = [] }, call) {
       const documents = [image, failure].map((each) => each && JSON.stringify(each));
       const reason = failure?.reason ?? null;
-      const values = [id, attempt, state, ...documents, charge, reason];
+      const values = [id, attempt, state, ...documents, charge, reason, alertAt];
       return (await database.run(finish, values, call)).length > 0;
     },
     async releaseBuild({ id, attempt }, { countAttempt }, call) {

@@ -71,7 +71,7 @@ const lockService = statement(
       FOR NO KEY UPDATE OF service`,
 );
 
-/** $1 deployment, $2 attempt, $3 state, $4 evidence, $5 charge, $6 reason. */
+/** $1 deployment, $2 attempt, $3 state, $4 evidence, $5 charge, $6 reason, $7 thresholds. */
 const finish = statement(
   'deployment-finish',
   `WITH ended AS (
@@ -81,7 +81,7 @@ const finish = statement(
      WHERE id = $1 AND attempt = $2 AND state = 'RUNNING'
     RETURNING tenant_id, id, service, revision, kind, state, cost, $6::text AS reason
   ),
-  ${ending('deployment')}
+  ${ending('deployment', { alertAt: '$7' })}
   SELECT tenant_id AS "tenantId", service, revision, kind FROM ended`,
 );
 
@@ -175,12 +175,12 @@ export function deploymentClaimOperations(
       return (await database.run(advance, [id, attempt, phase], call)).length > 0;
     },
 
-    finishDeployment({ id, attempt }, { state, evidence, charge, url }, call) {
+    finishDeployment({ id, attempt }, { state, evidence, charge, alertAt = [], url }, call) {
       const document = evidence && JSON.stringify(evidence);
       const reason = evidence?.rule ?? null;
       return database.transaction(async (session) => {
         if (!(await lockServiceOf(session, id))) return false;
-        const values = [id, attempt, state, document, charge, reason];
+        const values = [id, attempt, state, document, charge, reason, alertAt];
         const [ended] = await session.run(finish, values);
         if (!ended) return false;
         const service = [ended.tenantId, ended.service];
