@@ -9,6 +9,7 @@ import { dispatchOperations } from './operations/dispatch.ts';
 import { eventOperations } from './operations/events.ts';
 import { logOperations } from './operations/logs.ts';
 import { outboxOperations } from './operations/outbox.ts';
+import { retentionOperations } from './operations/retention.ts';
 import { serviceOperations } from './operations/services.ts';
 import { sourceOperations } from './operations/sources.ts';
 import { sweepOperations } from './operations/sweep.ts';
@@ -44,6 +45,7 @@ export function createPostgresStore(options: PostgresStoreOptions): Store {
     ...dispatchOperations(database),
     ...outboxOperations(database),
     ...sweepOperations(database),
+    ...retentionOperations(database),
     ...eventOperations(database),
   };
 }

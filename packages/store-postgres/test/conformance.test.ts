@@ -19,17 +19,10 @@ describe.skipIf(postgresUrl === null)('PostgreSQL', () => {
         return {
           store,
           async elapse(seconds) {
-            for (const table of ['builds', 'deployments']) {
-              await database.query(
-                `UPDATE cygni.${table} SET lease_until = lease_until - $1 * interval '1 second',
-                                           enqueued_at = enqueued_at - $1 * interval '1 second'`,
-                [seconds],
-              );
+            for (const [table, columns] of Object.entries(times)) {
+              const older = columns.map((name) => `${name} = ${name} - $1 * interval '1 second'`);
+              await database.query(`UPDATE cygni.${table} SET ${older.join(', ')}`, [seconds]);
             }
-            await database.query(
-              `UPDATE cygni.idempotency SET expires_at = expires_at - $1 * interval '1 second'`,
-              [seconds],
-            );
           },
           async dispose() {
             await store.close();
@@ -40,6 +33,17 @@ describe.skipIf(postgresUrl === null)('PostgreSQL', () => {
     },
   );
 });
+
+/** What grows older. */
+const times = {
+  builds: ['lease_until', 'enqueued_at', 'created_at', 'finished_at'],
+  deployments: ['lease_until', 'enqueued_at', 'created_at', 'finished_at'],
+  revisions: ['created_at', 'healthy_at', 'replaced_at'],
+  sources: ['created_at'],
+  source_checks: ['created_at'],
+  events: ['created_at'],
+  idempotency: ['expires_at'],
+};
 
 async function empty({ query }: TestDatabase): Promise<void> {
   const tables = await query(
@@ -53,7 +57,7 @@ async function empty({ query }: TestDatabase): Promise<void> {
   await query('ALTER TABLE cygni.ledger ENABLE TRIGGER ledger_is_append_only');
 }
 
-/** After every test: the accounts are what the holds and what the ledger add up to. */
+/** After every test: the accounts are what the ledger and, where the work is still there, its holds add up to. */
 async function mustBalance({ query }: TestDatabase): Promise<void> {
   const exists = await query(`SELECT to_regclass('cygni.ledger') IS NOT NULL AS "exists"`);
   if (!exists[0]?.exists) return;
@@ -62,7 +66,12 @@ async function mustBalance({ query }: TestDatabase): Promise<void> {
       FROM cygni.accounts AS account
       LEFT JOIN LATERAL (
         SELECT coalesce(sum(amount) FILTER (WHERE state = 'open'), 0) AS reserved,
-               coalesce(sum(charged), 0) AS spent
+               coalesce(sum(charged), 0) + (
+                 SELECT coalesce(sum(amount), 0) FROM cygni.ledger AS entry
+                  WHERE (entry.tenant_id, entry.currency, entry.period_start)
+                      = (account.tenant_id, account.currency, account.period_start)
+                    AND entry.kind = 'settle'
+                    AND NOT EXISTS (SELECT FROM cygni.holds WHERE work_id = entry.work_id)) AS spent
           FROM cygni.holds AS hold
          WHERE (hold.tenant_id, hold.currency, hold.period_start)
              = (account.tenant_id, account.currency, account.period_start)) AS held ON true

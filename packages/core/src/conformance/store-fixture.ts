@@ -19,7 +19,7 @@ import type { Page, PageRequest } from '../model/page.ts';
 /** A store to test, empty. */
 export interface StoreUnderTest {
   readonly store: Store;
-  /** Makes it seem to the store that this much time has passed: leases and idempotency records run out, work has waited. */
+  /** Makes it seem to the store that this much time has passed: leases and idempotency records run out, work has waited, everything is older. */
   elapse(seconds: number): Promise<void>;
   /** After the test. The store may be closed already. */
   dispose(): Promise<void>;
@@ -66,6 +66,8 @@ export interface Fixture extends StoreUnderTest {
   /** Lets every queued build through and empties the outbox. */
   messages(): Promise<readonly Message[]>;
   eventTypes(): Promise<readonly string[]>;
+  /** Empties the list of artifacts to be deleted. */
+  garbage(): Promise<readonly string[]>;
 }
 
 export const limit: BudgetLimit = {
@@ -185,6 +187,14 @@ export function createFixture(under: StoreUnderTest): Fixture {
         all.push(...messages);
       };
       while ((await store.takeOutbox(100, deliver, call)) > 0);
+      return all;
+    },
+    async garbage() {
+      const all: string[] = [];
+      const remove = async (keys: readonly string[]) => {
+        all.push(...keys);
+      };
+      while ((await store.takeGarbage(100, remove, call)) > 0);
       return all;
     },
     async eventTypes() {

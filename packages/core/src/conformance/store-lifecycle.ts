@@ -66,6 +66,9 @@ export function testLifecycle({ describe, it, expect }: TestFunctions, current: 
       store.dispatchBuilds({ maximumPerTenant: 1, maximumUnclaimed: 1, limit: 1 }, call),
     takeOutbox: (store, call) => store.takeOutbox(1, async () => {}, call),
     sweep: (store, call) => store.sweep({ queuedSeconds: 1, limit: 1 }, call),
+    prune: (store, call) =>
+      store.prune({ workSeconds: 1, sourceSeconds: 1, eventSeconds: 1, limit: 1 }, call),
+    takeGarbage: (store, call) => store.takeGarbage(1, async () => {}, call),
     listEvents: (store, call) => store.listEvents('acme', page, call),
   };
 

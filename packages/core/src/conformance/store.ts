@@ -8,6 +8,7 @@ import { testLifecycle } from './store-lifecycle.ts';
 import { testLists } from './store-lists.ts';
 import { testLogs } from './store-logs.ts';
 import { testRecovery } from './store-recovery.ts';
+import { testRetention } from './store-retention.ts';
 import type { TestFunctions } from './test-functions.ts';
 
 /**
@@ -40,6 +41,7 @@ export function storeConformance(
     testDeployments(test, current);
     testBudgets(test, current);
     testRecovery(test, current);
+    testRetention(test, current);
     testLists(test, current);
     testLifecycle(test, current);
   });

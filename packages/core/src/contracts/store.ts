@@ -156,6 +156,25 @@ export interface SweepOptions {
   readonly limit: number;
 }
 
+/** How long things are kept that nobody needs any more. */
+export interface PruneOptions {
+  /** Builds, with their logs, and deployments: since their end. */
+  readonly workSeconds: number;
+  /** Sources that no build refers to: since they were uploaded. */
+  readonly sourceSeconds: number;
+  readonly eventSeconds: number;
+  /** Of each kind, in this call. */
+  readonly limit: number;
+}
+
+/** How much was removed. */
+export interface PruneResult {
+  readonly builds: number;
+  readonly deployments: number;
+  readonly sources: number;
+  readonly events: number;
+}
+
 /**
  * The one owner of truth: work, leases, money, revisions, logs and events.
  * Every method is atomic and works on the store's own clock. No method takes or returns a transaction:
@@ -296,6 +315,23 @@ export interface Store extends Adapter {
     call: Call,
   ): Promise<number>;
   sweep(options: SweepOptions, call: Call): Promise<SweepResult>;
+
+  /**
+   * Removes what has been kept long enough. A build stays whatever its age while a revision has it, or its image, that
+   * is its service's stable or previous one, has an open deployment, or was made, was healthy or had the traffic
+   * within `workSeconds`. Revisions, accounts and the ledger stay. In the step that removes a row, the keys of its
+   * artifacts go on the list that {@link Store.takeGarbage} hands out, so that no crash leaves one behind.
+   */
+  prune(options: PruneOptions, call: Call): Promise<PruneResult>;
+  /**
+   * Hands up to `limit` keys of artifacts that nothing refers to any more to `remove`, and forgets them once it has
+   * resolved. Rejects with what `remove` rejected with, and then keeps them. Returns how many were removed.
+   */
+  takeGarbage(
+    limit: number,
+    remove: (keys: readonly string[]) => Promise<void>,
+    call: Call,
+  ): Promise<number>;
 
   /** Newest first. */
   listEvents(tenantId: string, page: PageRequest, call: Call): Promise<Page<AuditEvent>>;

@@ -67,6 +67,7 @@ export function deploymentMethods(state: StoreState) {
         updatedAt: now,
       },
       revisions: [],
+      replacedAt: new Map(),
       lastPosition: 0,
     };
     state.services.set(keyOf(tenantId, name), created);
@@ -257,6 +258,9 @@ function settleService(state: StoreState, deployment: Deployment, url: string | 
       owner.revisions[revision - 1] = { ...healthy, healthyAt: now };
     }
     owner.service = { ...owner.service, stableRevision: revision, updatedAt: now };
+    if (stableRevision !== null && stableRevision !== revision) {
+      owner.replacedAt.set(stableRevision, state.now());
+    }
     if (stableRevision !== revision) {
       const lastHealthy = owner.revisions
         .slice(0, revision - 1)

@@ -38,6 +38,8 @@ export interface DeploymentWork extends Work<Deployment> {
 export interface ServiceRecord {
   service: Service;
   readonly revisions: Revision[];
+  /** When a revision was last replaced as the stable one, in ms. */
+  readonly replacedAt: Map<number, number>;
   lastPosition: number;
 }
 
@@ -61,6 +63,11 @@ interface OutboxRow {
   taken: boolean;
 }
 
+interface GarbageRow {
+  readonly key: string;
+  taken: boolean;
+}
+
 export interface StoreState {
   /** The store's own clock, in ms. */
   readonly now: () => number;
@@ -74,10 +81,12 @@ export interface StoreState {
   readonly budgets: Map<string, number | null>;
   readonly holds: Map<string, Hold>;
   readonly keys: Map<string, { fingerprint: string; resourceId: string; expiresAt: number }>;
-  readonly events: AuditEvent[];
+  events: AuditEvent[];
   /** When a build of the tenant was dispatched last, counted in dispatches. */
   readonly turns: Map<string, number>;
   outbox: OutboxRow[];
+  /** Keys of artifacts that nothing refers to any more. */
+  garbage: GarbageRow[];
 }
 
 /** A key of several parts, none of which can run into the next. */

@@ -1,7 +1,7 @@
 import type { BudgetLimit } from '../contracts/budget-policy.ts';
 import { type Call, SPEC_VERSION } from '../contracts/call.ts';
 import type { Message } from '../contracts/queue.ts';
-import type { DispatchOptions, Store, SweepOptions } from '../contracts/store.ts';
+import type { DispatchOptions, PruneOptions, Store, SweepOptions } from '../contracts/store.ts';
 import { abortedError, CygniError } from '../errors.ts';
 import { idSchema } from '../model/names.ts';
 import type { PageRequest } from '../model/page.ts';
@@ -10,6 +10,7 @@ import { openAccount, setBudget } from './store-accounts.ts';
 import { buildMethods } from './store-builds.ts';
 import { deploymentMethods } from './store-deployments.ts';
 import { dispatchBuilds } from './store-dispatch.ts';
+import { pruneState } from './store-retention.ts';
 import { serviceMethods } from './store-services.ts';
 import { checkCursor, isoNow, keyOf, listPage, type StoreState } from './store-state.ts';
 import { sweepState } from './store-sweep.ts';
@@ -41,6 +42,7 @@ export function createMemoryStore(options: MemoryStoreOptions = {}): Store {
     events: [],
     turns: new Map(),
     outbox: [],
+    garbage: [],
   };
   let closed = false;
 
@@ -137,6 +139,23 @@ export function createMemoryStore(options: MemoryStoreOptions = {}): Store {
       return rows.length;
     },
     sweep: atomic((sweep: SweepOptions) => sweepState(state, sweep)),
+
+    prune: atomic((prune: PruneOptions) => pruneState(state, prune)),
+    async takeGarbage(limit, remove, call) {
+      check(call);
+      const rows = state.garbage.filter(({ taken }) => !taken).slice(0, limit);
+      if (rows.length === 0) return 0;
+      for (const row of rows) row.taken = true;
+      try {
+        await remove(rows.map(({ key }) => key));
+      } catch (error) {
+        for (const row of rows) row.taken = false;
+        throw error;
+      }
+      const removed = new Set(rows);
+      state.garbage = state.garbage.filter((row) => !removed.has(row));
+      return rows.length;
+    },
 
     listEvents: atomic((tenantId: string, page: PageRequest) => {
       checkCursor(page, (id) => idSchema.safeParse(id).success);

@@ -13,6 +13,7 @@ export const eventTypes = [
   'deployment.rolled_back',
   'budget.changed',
   'budget.threshold',
+  'retention.pruned',
 ] as const;
 
 export const auditEventSchema = z.strictObject({

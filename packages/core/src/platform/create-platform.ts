@@ -10,6 +10,7 @@ import { type Clock, systemClock } from './clock.ts';
 import type { Adapters, PlatformContext } from './context.ts';
 import { createDeployments, type Deployments } from './deployments.ts';
 import { createMetrics } from './metrics.ts';
+import { pruneRegularly } from './pruner.ts';
 import { reconcileRegularly } from './reconciler.ts';
 import { relayOutbox } from './relay.ts';
 import { workOnDeployment } from './rollout-worker.ts';
@@ -115,7 +116,7 @@ export function createPlatform(options: PlatformOptions): Platform {
       case 'relay':
         return [relayOutbox(context, call)];
       case 'sweeper':
-        return [sweepRegularly(context, call)];
+        return [sweepRegularly(context, call), pruneRegularly(context, call)];
       case 'builds':
         return [
           queue.consume(

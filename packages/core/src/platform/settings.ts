@@ -1,5 +1,7 @@
 import { z } from 'zod';
 
+const day = 86_400;
+
 export const platformSettingsSchema = z
   .strictObject({
     /** How long a claim lasts without a heartbeat; the time until another worker takes over after a crash. */
@@ -33,6 +35,21 @@ export const platformSettingsSchema = z
     sweepIntervalSeconds: z.number().min(0.1).max(3600).default(5),
     /** Work queued longer than this gets a new message. */
     queuedSeconds: z.number().min(1).max(86_400).default(30),
+    /** How long builds, their logs and deployments are kept after their end. What a rollback may need is kept anyway. */
+    keepWorkSeconds: z
+      .number()
+      .min(1)
+      .default(90 * day),
+    /** How long a source is kept that no build refers to. */
+    keepSourcesSeconds: z
+      .number()
+      .min(1)
+      .default(7 * day),
+    keepEventsSeconds: z
+      .number()
+      .min(1)
+      .default(365 * day),
+    pruneIntervalSeconds: z.number().min(0.1).max(86_400).default(60),
     /** How often instances are looked at during a rollout. */
     observeIntervalMs: z.int().min(10).max(60_000).default(250),
     /** How often settled services are compared with what runs. */

@@ -91,6 +91,12 @@ const makeStable = statement(
   `WITH healthy AS (
     UPDATE cygni.revisions SET healthy_at = coalesce(healthy_at, now())
      WHERE tenant_id = $1 AND service = $2 AND number = $3
+  ),
+  replaced AS (
+    UPDATE cygni.revisions AS revision SET replaced_at = now()
+      FROM cygni.services AS service
+     WHERE service.tenant_id = $1 AND service.name = $2 AND service.stable_revision <> $3
+       AND revision.tenant_id = $1 AND revision.service = $2 AND revision.number = service.stable_revision
   )
   UPDATE cygni.services
      SET previous_revision = CASE
