@@ -1,0 +1,20 @@
+import type { Pool } from '@cygni/store-postgres';
+
+type Query = Parameters<Awaited<ReturnType<Pool['connect']>>['query']>[0];
+
+/** The pool, `change` applied to each query just before it is sent. */
+export function changingQueries(pool: Pool, change: (query: Query) => Query): Pool {
+  return {
+    on: (event, listener) => pool.on(event, listener),
+    removeListener: (event, listener) => pool.removeListener(event, listener),
+    async connect() {
+      const client = await pool.connect();
+      return {
+        query: (query) => client.query(change(query)),
+        release: (destroy) => client.release(destroy),
+        on: (event, listener) => client.on(event, listener),
+        removeListener: (event, listener) => client.removeListener(event, listener),
+      };
+    },
+  };
+}

@@ -1,0 +1,55 @@
+import { writeSync } from 'node:fs';
+import { CygniError } from '@cygni/core';
+import type { CrashPoint } from '../crash-points.ts';
+import { exitCodes, type Plan, type Report } from '../messages.ts';
+import type { Random } from '../random.ts';
+
+const reportFile = 3;
+/** Of the calls whose work is done, how many look as if the connection had broken before the answer came. */
+const lostAnswers = 0.01;
+
+export interface Faults {
+  /** Ends or stops this process where the plan says so. */
+  reach(point: CrashPoint): void;
+  /** @throws `unavailable` now and then: what was asked for has happened, and the caller does not learn it */
+  loseAnswer(operation: string): void;
+  arm(plan: Plan): void;
+  /** From now on nothing goes wrong any more. */
+  calm(): void;
+}
+
+export function createFaults(random: Random): Faults {
+  let armed: { readonly plan: Plan; readonly from: number } | undefined;
+  let calmed = false;
+  return {
+    reach(point) {
+      if (!armed?.plan.points.includes(point) || performance.now() < armed.from) return;
+      const { action } = armed.plan;
+      armed = undefined;
+      if (action === 'crash') {
+        report({ is: 'crashing', point });
+        process.exit(exitCodes.crashed);
+      }
+      report({ is: 'pausing', point });
+      // Until the harness lets this process go on.
+      process.kill(process.pid, 'SIGSTOP');
+    },
+    loseAnswer(operation) {
+      if (calmed || !random.chance(lostAnswers)) return;
+      report({ is: 'answer-lost', operation });
+      throw new CygniError('unavailable', `the answer to ${operation} was lost`);
+    },
+    arm(plan) {
+      if (!calmed) armed = { plan, from: performance.now() + plan.afterMs };
+    },
+    calm() {
+      calmed = true;
+      armed = undefined;
+    },
+  };
+}
+
+/** Written before this returns: nothing that happens to the process afterwards takes it back. */
+export function report(said: Report): void {
+  writeSync(reportFile, `${JSON.stringify(said)}\n`);
+}
