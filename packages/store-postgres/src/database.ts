@@ -11,6 +11,8 @@ import { type Statement, statement } from './statement.ts';
 
 /** Runs statements and transactions. All that it throws is a CygniError, except what `work` itself throws through it. */
 export interface Database {
+  /** How long a call may wait for its turn. */
+  readonly connectionTimeoutMs: number;
   open(call: Call): Promise<void>;
   close(): Promise<void>;
   /** One statement that is a transaction of its own. */
@@ -19,6 +21,17 @@ export interface Database {
     values: readonly unknown[],
     call: Call,
     recover?: (error: unknown) => readonly Row[] | undefined,
+  ): Promise<readonly Row[]>;
+  /**
+   * Work that others may do too, on behalf of this call: `close` waits for it. Its statements go through
+   * {@link Database.execute}.
+   */
+  attend<T>(call: Call, work: (signal: AbortSignal) => Promise<T>): Promise<T>;
+  /** As `run`, of work that is attended; also while the store closes. Throws what pg throws. */
+  execute(
+    statement: Statement,
+    values: readonly unknown[],
+    signal: AbortSignal,
   ): Promise<readonly Row[]>;
   /** READ COMMITTED. Rolled back when `work` rejects; run again, `work` included, on a serialization failure or deadlock. */
   transaction<T>(work: (session: Session) => Promise<T>, call: Call): Promise<T>;
@@ -128,11 +141,17 @@ export function createDatabase(options: ResolvedOptions): Database {
   }
 
   return {
+    connectionTimeoutMs: limits.connectionTimeoutMs,
     open: (call) => guarded(call, async () => {}),
     close() {
       closed ??= close();
       return closed;
     },
+    attend: guarded,
+    execute: (text, values, signal) =>
+      retrying(signal, () =>
+        withSession(pool(), limits, signal, (session) => session.run(text, values)),
+      ),
     run: (text, values, call, recover) =>
       guarded(call, (signal) =>
         retrying(signal, () =>
