@@ -7,6 +7,7 @@ import { deploymentClaimOperations } from './operations/deployment-claims.ts';
 import { deploymentOperations } from './operations/deployments.ts';
 import { dispatchOperations } from './operations/dispatch.ts';
 import { eventOperations } from './operations/events.ts';
+import { logArchiveOperations } from './operations/log-archives.ts';
 import { logOperations } from './operations/logs.ts';
 import { outboxOperations } from './operations/outbox.ts';
 import { retentionOperations } from './operations/retention.ts';
@@ -38,6 +39,7 @@ export function createPostgresStore(options: PostgresStoreOptions): Store {
     ...buildOperations(database),
     ...buildClaimOperations(database),
     ...logOperations(database),
+    ...logArchiveOperations(database),
     ...deploymentOperations(database, { maximumAttempts: resolved.maximumDeploymentAttempts }),
     ...deploymentClaimOperations(database),
     ...serviceOperations(database),

@@ -42,6 +42,7 @@ const times = {
   sources: ['created_at'],
   source_checks: ['created_at'],
   events: ['created_at'],
+  log_archives: ['lease_until'],
   idempotency: ['expires_at'],
 };
 

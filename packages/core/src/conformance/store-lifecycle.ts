@@ -44,6 +44,8 @@ export function testLifecycle({ describe, it, expect }: TestFunctions, current: 
     cancelBuild: (store, call) => store.cancelBuild('acme', id, call),
     appendLog: (store, call) => store.appendLog({ ...fence, position: 0, lines: [] }, call),
     readLog: (store, call) => store.readLog('acme', id, { after: 0, limit: 1 }, call),
+    archiveLog: (store, call) => store.archiveLog({ leaseSeconds: 1 }, async () => {}, call),
+    getLogArchive: (store, call) => store.getLogArchive('acme', id, call),
     acceptDeployment: (store, call, fixture) =>
       store.acceptDeployment(fixture.newDeployment(), fixture.reservation(), null, call),
     getDeployment: (store, call) => store.getDeployment('acme', id, call),

@@ -6,6 +6,7 @@ import { testDispatch } from './store-dispatch.ts';
 import { createFixture, type Fixture, type StoreUnderTest } from './store-fixture.ts';
 import { testLifecycle } from './store-lifecycle.ts';
 import { testLists } from './store-lists.ts';
+import { testLogArchives } from './store-log-archives.ts';
 import { testLogs } from './store-logs.ts';
 import { testRecovery } from './store-recovery.ts';
 import { testRetention } from './store-retention.ts';
@@ -38,6 +39,7 @@ export function storeConformance(
     testDispatch(test, current);
     testClaims(test, current);
     testLogs(test, current);
+    testLogArchives(test, current);
     testDeployments(test, current);
     testBudgets(test, current);
     testRecovery(test, current);

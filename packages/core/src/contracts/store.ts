@@ -97,6 +97,16 @@ export interface LogAppend extends Fence {
   readonly lines: readonly { readonly time: string; readonly text: string }[];
 }
 
+/** The log of a build that has ended, on its way out of the store. */
+export interface LogArchive {
+  readonly tenantId: string;
+  readonly buildId: string;
+  /** Of the artifact to write: never used before. */
+  readonly key: string;
+  /** Every line, oldest first, read as it is asked for. */
+  readonly lines: AsyncIterable<LogLine>;
+}
+
 export interface NewDeployment {
   readonly id: string;
   readonly tenantId: string;
@@ -229,13 +239,28 @@ export interface Store extends Adapter {
 
   /** Appends lines under the claim; sequences are given by the store. False: the claim is lost. */
   appendLog(append: LogAppend, call: Call): Promise<boolean>;
-  /** Lines with a sequence above `after`, oldest first. */
+  /** Lines with a sequence above `after`, oldest first. None of a log that was archived. */
   readLog(
     tenantId: string,
     buildId: string,
     page: { readonly after: number; readonly limit: number },
     call: Call,
   ): Promise<readonly LogLine[]>;
+
+  /**
+   * Hands the log of one build that has ended to `write`, and once it has resolved drops the lines: from then on the
+   * log is what is kept under the key. Rejects with what `write` rejected with, and keeps the lines; after
+   * `leaseSeconds`, in which `write` has to be over, the log is handed out again with another key. No log is with two
+   * callers at once. Keys of what came to nothing go on the list of {@link Store.takeGarbage}.
+   * False: there is no log to archive.
+   */
+  archiveLog(
+    options: { readonly leaseSeconds: number },
+    write: (archive: LogArchive) => Promise<void>,
+    call: Call,
+  ): Promise<boolean>;
+  /** The key of the artifact that has the build's log. Null: its lines are in the store, if it has any. */
+  getLogArchive(tenantId: string, buildId: string, call: Call): Promise<string | null>;
 
   /**
    * One transaction: idempotency record, reservation, service (made if missing), revision, deployment (QUEUED),

@@ -81,6 +81,7 @@ export function buildMethods(state: StoreState) {
         dispatched: false,
         enqueuedAt: state.now(),
         log: [],
+        archive: null,
         appended: new Set(),
       };
       builds.set(id, work);
@@ -171,6 +172,11 @@ export function buildMethods(state: StoreState) {
       { after, limit }: { readonly after: number; readonly limit: number },
     ): readonly LogLine[] {
       return find(tenantId, buildId)?.log.slice(after, after + limit) ?? [];
+    },
+
+    getLogArchive(tenantId: string, buildId: string): string | null {
+      const archive = find(tenantId, buildId)?.archive;
+      return archive?.leaseUntil === null ? archive.key : null;
     },
   };
 }

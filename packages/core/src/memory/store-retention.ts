@@ -1,6 +1,14 @@
 import type { PruneOptions, PruneResult } from '../contracts/store.ts';
 import type { Build } from '../model/build.ts';
-import { type BuildWork, keyOf, record, type StoreState, type Work } from './store-state.ts';
+import { isBeingArchived } from './store-log-archives.ts';
+import {
+  type BuildWork,
+  discard,
+  keyOf,
+  record,
+  type StoreState,
+  type Work,
+} from './store-state.ts';
 import { isOpen } from './store-work.ts';
 
 /** Removes what has been kept long enough and is not needed. */
@@ -20,7 +28,8 @@ export function pruneState(
   }
 
   const builds = [...state.builds.values()]
-    .filter((work) => over(work) && !isNeeded(state, work.resource, before(workSeconds)))
+    .filter((work) => over(work) && !isBeingArchived(state, work))
+    .filter(({ resource }) => !isNeeded(state, resource, before(workSeconds)))
     .slice(0, limit);
   for (const work of builds) removeBuild(state, work);
 
@@ -40,7 +49,7 @@ export function pruneState(
     .slice(0, limit);
   for (const [key, source] of sources) {
     state.sources.delete(key);
-    state.garbage.push({ key: source.key, taken: false });
+    discard(state, source.key);
   }
 
   const old = state.events.filter(({ createdAt }) => {
@@ -89,7 +98,8 @@ function isNeeded(state: StoreState, build: Build, since: number): boolean {
   return false;
 }
 
-function removeBuild(state: StoreState, { resource }: BuildWork): void {
+function removeBuild(state: StoreState, { resource, archive }: BuildWork): void {
+  if (archive) discard(state, archive.key);
   state.builds.delete(resource.id);
   state.holds.delete(resource.id);
   for (const { revisions } of state.services.values()) {

@@ -25,7 +25,9 @@ export interface Work<Resource extends Build | Deployment = Build | Deployment> 
 export interface BuildWork extends Work<Build> {
   /** It was let through to the queue since it was queued last. */
   dispatched: boolean;
-  readonly log: LogLine[];
+  log: LogLine[];
+  /** The artifact that has the log, or, under a lease (in ms), that is being written. */
+  archive: { readonly key: string; readonly leaseUntil: number | null } | null;
   /** `attempt/position` of every append. */
   readonly appended: Set<string>;
 }
@@ -101,6 +103,11 @@ export function isoNow(state: StoreState): string {
 export function enqueue(state: StoreState, work: Work): void {
   work.enqueuedAt = state.now();
   state.outbox.push({ kind: work.kind, id: work.resource.id, taken: false });
+}
+
+/** Puts an artifact on the list of those to be deleted, once. */
+export function discard(state: StoreState, key: string): void {
+  if (!state.garbage.some((row) => row.key === key)) state.garbage.push({ key, taken: false });
 }
 
 export function record(

@@ -10,6 +10,7 @@ import { openAccount, setBudget } from './store-accounts.ts';
 import { buildMethods } from './store-builds.ts';
 import { deploymentMethods } from './store-deployments.ts';
 import { dispatchBuilds } from './store-dispatch.ts';
+import { beginArchive, completeArchive } from './store-log-archives.ts';
 import { pruneState } from './store-retention.ts';
 import { serviceMethods } from './store-services.ts';
 import { checkCursor, isoNow, keyOf, listPage, type StoreState } from './store-state.ts';
@@ -96,6 +97,15 @@ export function createMemoryStore(options: MemoryStoreOptions = {}): Store {
     cancelBuild: atomic(builds.cancelBuild),
     appendLog: atomic(builds.appendLog),
     readLog: atomic(builds.readLog),
+    async archiveLog({ leaseSeconds }, write, call) {
+      check(call);
+      const begun = beginArchive(state, leaseSeconds);
+      if (!begun) return false;
+      await write(begun.archive);
+      completeArchive(state, begun.work, begun.archive.key);
+      return true;
+    },
+    getLogArchive: atomic(builds.getLogArchive),
 
     acceptDeployment: atomic(deployments.acceptDeployment),
     getDeployment: atomic(deployments.getDeployment),

@@ -6,6 +6,7 @@ export const eventTypes = [
   'build.started',
   'build.finished',
   'build.cancel_requested',
+  'build.log_archived',
   'deployment.accepted',
   'deployment.started',
   'deployment.superseded',

@@ -53,6 +53,7 @@ export async function workOnBuild(
     metrics.active.dec({ state: 'running' });
     context.bell.ring(`log:${build.id}`);
     context.bell.ring('outbox');
+    context.bell.ring('ended');
   }
 }
 

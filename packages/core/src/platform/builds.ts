@@ -6,6 +6,7 @@ import { type Build, type BuildRequest, isTerminalBuildState } from '../model/bu
 import type { LogLine } from '../model/log.ts';
 import type { Page, PageRequest } from '../model/page.ts';
 import type { PlatformContext } from './context.ts';
+import { readLogArtifact } from './log-artifact.ts';
 
 const logPage = 500;
 /** How often the log of a build that runs in another process is looked at. */
@@ -36,12 +37,23 @@ export interface Builds {
 }
 
 export function createBuilds(context: PlatformContext): Builds {
-  const { store, budget, clock, settings, bell, metrics } = context;
+  const { store, artifacts, budget, clock, settings, bell, metrics } = context;
 
   async function get(tenantId: string, id: string, call: Call): Promise<Build> {
     const build = await store.getBuild(tenantId, id, call);
     if (!build) throw new CygniError('not_found', `no build ${id}`);
     return build;
+  }
+
+  /** The lines after sequence `after` of a log that has left the store. */
+  async function* readArchive(
+    tenantId: string,
+    id: string,
+    after: number,
+    call: Call,
+  ): AsyncGenerator<LogLine> {
+    const key = await store.getLogArchive(tenantId, id, call);
+    if (key !== null) yield* readLogArtifact(artifacts, key, after, call);
   }
 
   return {
@@ -86,8 +98,15 @@ export function createBuilds(context: PlatformContext): Builds {
       return build;
     },
     async readLog(tenantId, id, page, call) {
-      await get(tenantId, id, call);
-      return store.readLog(tenantId, id, page, call);
+      const { state } = await get(tenantId, id, call);
+      const lines = await store.readLog(tenantId, id, page, call);
+      if (lines.length > 0 || !isTerminalBuildState(state)) return lines;
+      const archived: LogLine[] = [];
+      for await (const line of readArchive(tenantId, id, page.after, call)) {
+        archived.push(line);
+        if (archived.length >= page.limit) break;
+      }
+      return archived;
     },
     async *followLog(tenantId, id, after, call) {
       let last = after;
@@ -102,7 +121,12 @@ export function createBuilds(context: PlatformContext): Builds {
           yield line;
         }
         if (lines.length === logPage) continue;
-        if (isTerminalBuildState(state) || call.signal.aborted) return;
+        if (call.signal.aborted) return;
+        if (isTerminalBuildState(state)) {
+          // It may have been archived since, or before.
+          yield* readArchive(tenantId, id, last, call);
+          return;
+        }
         await rung;
       }
     },

@@ -9,6 +9,7 @@ import { type Builds, createBuilds } from './builds.ts';
 import { type Clock, systemClock } from './clock.ts';
 import type { Adapters, PlatformContext } from './context.ts';
 import { createDeployments, type Deployments } from './deployments.ts';
+import { archiveLogs } from './log-archiver.ts';
 import { createMetrics } from './metrics.ts';
 import { pruneRegularly } from './pruner.ts';
 import { reconcileRegularly } from './reconciler.ts';
@@ -67,7 +68,7 @@ export function createPlatform(options: PlatformOptions): Platform {
     }
   });
   const context: PlatformContext = {
-    store: superviseAdapter('store', options.store, metrics),
+    store: superviseAdapter('store', options.store, metrics, { archiveLog: 3_600_000 }),
     queue: superviseAdapter('queue', options.queue, metrics, { consume: null }),
     pipeline: superviseAdapter('pipeline', options.pipeline, metrics, { start: 300_000 }),
     registry: superviseAdapter('registry', options.registry, metrics),
@@ -116,7 +117,11 @@ export function createPlatform(options: PlatformOptions): Platform {
       case 'relay':
         return [relayOutbox(context, call)];
       case 'sweeper':
-        return [sweepRegularly(context, call), pruneRegularly(context, call)];
+        return [
+          sweepRegularly(context, call),
+          archiveLogs(context, call),
+          pruneRegularly(context, call),
+        ];
       case 'builds':
         return [
           queue.consume(

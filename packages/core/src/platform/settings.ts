@@ -30,6 +30,8 @@ export const platformSettingsSchema = z
       .int()
       .positive()
       .default(16 * 1024 ** 2),
+    /** How long writing a log to the artifacts may take, and the pause before that is tried again. */
+    logArchiveSeconds: z.number().min(1).max(3600).default(300),
     /** How often the outbox is looked at for messages of other processes. */
     relayIntervalMs: z.int().min(10).max(60_000).default(250),
     sweepIntervalSeconds: z.number().min(0.1).max(3600).default(5),

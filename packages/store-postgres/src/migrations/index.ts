@@ -2,6 +2,7 @@ import { truth } from './0001_truth.ts';
 import { dispatch } from './0002_dispatch.ts';
 import { budgetAlerts } from './0003_budget_alerts.ts';
 import { retention } from './0004_retention.ts';
+import { logArchives } from './0005_log_archives.ts';
 
 export interface Migration {
   readonly version: number;
@@ -10,4 +11,10 @@ export interface Migration {
 }
 
 /** In order. One that was released is never changed: the next one is added. */
-export const migrations: readonly Migration[] = [truth, dispatch, budgetAlerts, retention];
+export const migrations: readonly Migration[] = [
+  truth,
+  dispatch,
+  budgetAlerts,
+  retention,
+  logArchives,
+];

@@ -1,4 +1,4 @@
-import { idSchema, type LogLine, type Store } from '@cygni/core';
+import { type Call, idSchema, type LogLine, type Store } from '@cygni/core';
 import { z } from 'zod';
 import type { Database } from '../database.ts';
 import { parseRow } from '../rows.ts';
@@ -45,6 +45,9 @@ const chunkSchema = z.object({
     .pipe(z.array(z.tuple([z.string(), z.string()]))),
 });
 
+/** A page of the longest lines is some megabytes. */
+const pageLines = 500;
+
 export function logOperations(database: Database): Pick<Store, 'appendLog' | 'readLog'> {
   return {
     async appendLog({ id, attempt, position, lines }, call) {
@@ -53,19 +56,45 @@ export function logOperations(database: Database): Pick<Store, 'appendLog' | 're
       const values = [id, attempt, position, lines.length, text];
       return (await database.run(append, values, call)).length > 0;
     },
-    async readLog(tenantId, buildId, { after, limit }, call) {
+    async readLog(tenantId, buildId, page, call) {
       if (!idSchema.safeParse(buildId).success) return [];
-      const rows = await database.run(read, [tenantId, buildId, after, limit], call);
-      const lines: LogLine[] = [];
-      for (const row of rows) {
-        const chunk = parseRow(chunkSchema, row);
-        const first = chunk.lastSequence - chunk.lines.length + 1;
-        for (const [index, [time, text]] of chunk.lines.entries()) {
-          const sequence = first + index;
-          if (sequence > after) lines.push({ sequence, attempt: chunk.attempt, time, text });
-        }
-      }
-      return lines.slice(0, limit);
+      return readPage(database, tenantId, buildId, page, call);
     },
   };
+}
+
+/** Every line of a log, page by page. */
+export async function* readLines(
+  database: Database,
+  tenantId: string,
+  buildId: string,
+  call: Call,
+): AsyncGenerator<LogLine> {
+  let after = 0;
+  for (;;) {
+    const lines = await readPage(database, tenantId, buildId, { after, limit: pageLines }, call);
+    yield* lines;
+    after = lines.at(-1)?.sequence ?? after;
+    if (lines.length < pageLines) return;
+  }
+}
+
+async function readPage(
+  database: Database,
+  tenantId: string,
+  buildId: string,
+  { after, limit }: { readonly after: number; readonly limit: number },
+  call: Call,
+): Promise<readonly LogLine[]> {
+  const rows = await database.run(read, [tenantId, buildId, after, limit], call);
+  const lines: LogLine[] = [];
+  for (const row of rows) {
+    const chunk = parseRow(chunkSchema, row);
+    const first = chunk.lastSequence - chunk.lines.length + 1;
+    for (const [index, [time, text]] of chunk.lines.entries()) {
+      const sequence = first + index;
+      if (sequence > after) lines.push({ sequence, attempt: chunk.attempt, time, text });
+    }
+  }
+  return lines.slice(0, limit);
 }

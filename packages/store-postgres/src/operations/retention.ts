@@ -37,6 +37,12 @@ const isNeeded = `
                           AND deployment.revision = revision.number
                           AND deployment.state IN ('QUEUED', 'RUNNING'))))`;
 
+/** Of `build`. Whoever writes its log would leave an artifact that nothing names. */
+const isBeingArchived = `
+  EXISTS (SELECT FROM cygni.log_archives AS archive
+           WHERE archive.tenant_id = build.tenant_id AND archive.build_id = build.id
+             AND archive.lease_until >= now())`;
+
 /** $1 how long it is kept, $2 limit. Locked, so that nothing can begin to refer to them; what is in use is left for later. */
 const findBuilds = statement(
   'prune-find-builds',
@@ -48,7 +54,7 @@ const findBuilds = statement(
        CROSS JOIN LATERAL (
          SELECT build.id FROM cygni.builds AS build
           WHERE build.tenant_id = tenant.tenant_id AND build.created_at < ${before('$1')}
-            AND build.finished_at < ${before('$1')} AND NOT ${isNeeded}
+            AND build.finished_at < ${before('$1')} AND NOT ${isNeeded} AND NOT ${isBeingArchived}
           ORDER BY build.created_at, build.id
           LIMIT $2) AS due
        LIMIT $2))
@@ -59,11 +65,19 @@ const findBuilds = statement(
 const removeBuilds = statement(
   'prune-builds',
   `WITH gone AS (
-    DELETE FROM cygni.builds AS build WHERE build.id = ANY ($2::uuid[]) AND NOT ${isNeeded}
+    DELETE FROM cygni.builds AS build
+     WHERE build.id = ANY ($2::uuid[]) AND NOT ${isNeeded} AND NOT ${isBeingArchived}
     RETURNING build.tenant_id, build.id, build.source_id
   ),
   holds AS (
     DELETE FROM cygni.holds AS hold USING gone WHERE hold.work_id = gone.id
+  ),
+  garbage AS (
+    INSERT INTO cygni.garbage (key)
+    SELECT archive.key
+      FROM gone JOIN cygni.log_archives AS archive
+        ON archive.tenant_id = gone.tenant_id AND archive.build_id = gone.id
+    ON CONFLICT DO NOTHING
   ),
   source AS (
     INSERT INTO cygni.source_checks (tenant_id, source_id, created_at)
