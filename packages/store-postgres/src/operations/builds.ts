@@ -107,14 +107,11 @@ export function buildOperations(
     const { tenantId } = build;
     const { currency, limit } = reservation;
     const candidate = { build, reservation, idempotency };
-    let twice = false;
     let company: 'together' | 'alone' = 'together';
     for (let tries = 0; tries < acceptTries; tries += 1) {
       const verdict = await database.attend(call, (signal) =>
         queue.judge(candidate, company, signal).catch((error: unknown): Verdict => {
-          // A retry of the same call, whose first answer got lost.
-          twice = violates(error, 'builds_pkey');
-          if (twice) return { kind: 'refused' };
+          if (violates(error, 'builds_pkey')) return { kind: 'refused' };
           throw error;
         }),
       );
@@ -124,12 +121,12 @@ export function buildOperations(
       company = verdict.kind === 'no-account' ? 'together' : 'alone';
       const run = (...[text, bound = []]: Parameters<Parameters<typeof findReplay>[0]>) =>
         database.run(text, bound, call);
-      const made = twice ? build.id : idempotency && (await findReplay(run, tenantId, idempotency));
-      if (made) {
-        const resource = await getBuild(tenantId, made, call);
-        if (!resource) throw new CygniError('not_found', 'what this request made is gone');
-        return { resource, replayed: true };
-      }
+      const made = idempotency && (await findReplay(run, tenantId, idempotency));
+      // Also without a key: of a call that is repeated because its answer got lost, the money that the first one
+      // took may be what the second one lacks.
+      const resource = await getBuild(tenantId, made ?? build.id, call);
+      if (resource) return { resource, replayed: true };
+      if (made) throw new CygniError('not_found', 'what this request made is gone');
       if (!(await getSource(database, tenantId, build.sourceId, call))) {
         throw new CygniError('not_found', `no source ${build.sourceId}`);
       }
