@@ -20,7 +20,7 @@ export function testAcceptance({ describe, it, expect }: TestFunctions, current:
       expect(await store.getBuild(build.tenantId, build.id, call)).toEqual(resource);
       expect(await messages()).toEqual([{ v: 1, kind: 'build', id: build.id }]);
       expect(await account()).toMatchObject({ reserved: 100, spent: 0 });
-      expect(await eventTypes()).toEqual(['build.accepted']);
+      expect([...(await eventTypes())].sort()).toEqual(['build.accepted', 'source.added']);
     });
 
     it('keeps text that a database might refuse', async () => {

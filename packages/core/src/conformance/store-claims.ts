@@ -12,7 +12,11 @@ export function testClaims({ describe, it, expect }: TestFunctions, current: () 
         build: { id, state: 'RUNNING', attempt: 1, cancelRequested: false },
         source: { id: claim?.build.sourceId, tenantId: 'acme', sizeBytes: 10 },
       });
-      expect([...(await eventTypes())].sort()).toEqual(['build.accepted', 'build.started']);
+      expect([...(await eventTypes())].sort()).toEqual([
+        'build.accepted',
+        'build.started',
+        'source.added',
+      ]);
     });
 
     it('is had by one of many', async () => {

@@ -47,7 +47,7 @@ export function testDeployments({ describe, it, expect }: TestFunctions, current
       });
       expect(await messages()).toEqual([{ v: 1, kind: 'deployment', id: deployment.id }]);
       expect(await account()).toMatchObject({ reserved: 100 });
-      expect(await eventTypes()).toEqual(['deployment.accepted']);
+      expect([...(await eventTypes())].sort()).toEqual(['deployment.accepted', 'service.created']);
     });
 
     it('leaves nothing behind when the budget does not cover it', async () => {

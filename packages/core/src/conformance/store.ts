@@ -3,6 +3,7 @@ import { testBudgets } from './store-budgets.ts';
 import { testClaims } from './store-claims.ts';
 import { testDeployments } from './store-deployments.ts';
 import { testDispatch } from './store-dispatch.ts';
+import { testEvents } from './store-events.ts';
 import { createFixture, type Fixture, type StoreUnderTest } from './store-fixture.ts';
 import { testLifecycle } from './store-lifecycle.ts';
 import { testLists } from './store-lists.ts';
@@ -44,6 +45,7 @@ export function storeConformance(
     testBudgets(test, current);
     testRecovery(test, current);
     testRetention(test, current);
+    testEvents(test, current);
     testLists(test, current);
     testLifecycle(test, current);
   });

@@ -27,7 +27,15 @@ import {
   rememberKey,
   type StoreState,
 } from './store-state.ts';
-import { claim, finish, hasAttemptsLeft, held, isFree, prolong } from './store-work.ts';
+import {
+  claim,
+  finish,
+  hasAttemptsLeft,
+  held,
+  isFree,
+  prolong,
+  recordReleased,
+} from './store-work.ts';
 
 export function buildMethods(state: StoreState) {
   const { builds } = state;
@@ -134,6 +142,7 @@ export function buildMethods(state: StoreState) {
       work.leaseUntil = null;
       work.dispatched = false;
       work.enqueuedAt = state.now();
+      recordReleased(state, work, countAttempt);
       return true;
     },
 

@@ -23,11 +23,21 @@ import {
   keyOf,
   listPage,
   record,
+  recordService,
   rememberKey,
   type ServiceRecord,
   type StoreState,
 } from './store-state.ts';
-import { claim, finish, hasAttemptsLeft, held, isFree, isOpen, prolong } from './store-work.ts';
+import {
+  claim,
+  finish,
+  hasAttemptsLeft,
+  held,
+  isFree,
+  isOpen,
+  prolong,
+  recordReleased,
+} from './store-work.ts';
 
 export function deploymentMethods(state: StoreState) {
   const { deployments } = state;
@@ -71,6 +81,7 @@ export function deploymentMethods(state: StoreState) {
       lastPosition: 0,
     };
     state.services.set(keyOf(tenantId, name), created);
+    recordService(state, 'service.created', created.service, {});
     return created;
   }
 
@@ -199,8 +210,12 @@ export function deploymentMethods(state: StoreState) {
 
     advanceDeployment(fence: Fence, phase: DeploymentPhase): boolean {
       const work = held(deployments, fence);
-      if (work) work.resource = { ...work.resource, phase };
-      return work !== undefined;
+      if (!work) return false;
+      const { tenantId, attempt } = work.resource;
+      work.resource = { ...work.resource, phase };
+      const data = { phase, attempt };
+      record(state, { tenantId, type: 'deployment.advanced', subject: fence.id, data });
+      return true;
     },
 
     finishDeployment(
@@ -222,6 +237,7 @@ export function deploymentMethods(state: StoreState) {
       if (!countAttempt) work.countedAttempts -= 1;
       work.resource = { ...work.resource, state: 'QUEUED' };
       work.leaseUntil = null;
+      recordReleased(state, work, countAttempt);
       enqueue(state, work);
       return true;
     },
@@ -268,7 +284,13 @@ function settleService(state: StoreState, deployment: Deployment, url: string | 
       const before =
         deployment.kind === 'rollback' ? (lastHealthy?.number ?? null) : stableRevision;
       owner.service = { ...owner.service, previousRevision: before };
+      const data = { stableRevision: revision, previousRevision: before };
+      recordService(state, 'service.stable_changed', owner.service, data);
     }
   }
-  if (url !== null) owner.service = { ...owner.service, url, updatedAt: now };
+  if (url !== null) {
+    const changed = url !== owner.service.url;
+    owner.service = { ...owner.service, url, updatedAt: now };
+    if (changed) recordService(state, 'service.url_changed', owner.service, { url });
+  }
 }

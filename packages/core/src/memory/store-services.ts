@@ -6,6 +6,7 @@ import {
   isoNow,
   keyOf,
   listPage,
+  recordService,
   type ServiceRecord,
   type StoreState,
 } from './store-state.ts';
@@ -64,6 +65,7 @@ export function serviceMethods(state: StoreState) {
       const found = find(key);
       if (!found || found.service.url === url) return;
       found.service = { ...found.service, url, updatedAt: isoNow(state) };
+      recordService(state, 'service.url_changed', found.service, { url });
     },
   };
 }

@@ -105,6 +105,16 @@ export function enqueue(state: StoreState, work: Work): void {
   state.outbox.push({ kind: work.kind, id: work.resource.id, taken: false });
 }
 
+/** Records an event about a service. */
+export function recordService(
+  state: StoreState,
+  type: Extract<AuditEvent['type'], `service.${string}`>,
+  { tenantId, name }: Service,
+  data: AuditEvent['data'],
+): void {
+  record(state, { tenantId, type, subject: name, data });
+}
+
 /** Puts an artifact on the list of those to be deleted, once. */
 export function discard(state: StoreState, key: string): void {
   if (!state.garbage.some((row) => row.key === key)) state.garbage.push({ key, taken: false });

@@ -45,6 +45,16 @@ export function prolong(
   return { cancelRequested: work.cancelRequested };
 }
 
+export function recordReleased(
+  state: StoreState,
+  { kind, resource }: Work,
+  counted: boolean,
+): void {
+  const { tenantId, id, attempt } = resource;
+  const data = { attempt, counted };
+  record(state, { tenantId, type: `${kind}.released`, subject: id, data });
+}
+
 /** Ends the work with what `end` says, settles its hold and records the event. */
 export function finish<Resource extends Build | Deployment>(
   state: StoreState,

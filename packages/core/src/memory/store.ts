@@ -13,7 +13,7 @@ import { dispatchBuilds } from './store-dispatch.ts';
 import { beginArchive, completeArchive } from './store-log-archives.ts';
 import { pruneState } from './store-retention.ts';
 import { serviceMethods } from './store-services.ts';
-import { checkCursor, isoNow, keyOf, listPage, type StoreState } from './store-state.ts';
+import { checkCursor, isoNow, keyOf, listPage, record, type StoreState } from './store-state.ts';
 import { sweepState } from './store-sweep.ts';
 
 export interface MemoryStoreOptions {
@@ -79,8 +79,12 @@ export function createMemoryStore(options: MemoryStoreOptions = {}): Store {
       if (existing && (existing.key !== source.key || existing.sha256 !== source.sha256)) {
         throw new CygniError('conflict', `there is another source ${source.id}`);
       }
-      const added = existing ?? { ...source, createdAt: isoNow(state) };
+      if (existing) return existing;
+      const added = { ...source, createdAt: isoNow(state) };
       state.sources.set(key, added);
+      const { tenantId, id, sizeBytes, sha256 } = source;
+      const data = { sizeBytes, sha256 };
+      record(state, { tenantId, type: 'source.added', subject: id, data });
       return added;
     }),
     getSource: atomic(

@@ -71,6 +71,11 @@ const release = statement(
   ended AS (
     SELECT tenant_id, id, state, cost, 'cancelled' AS reason FROM build WHERE state = 'CANCELLED'
   ),
+  released AS (
+    INSERT INTO cygni.events (tenant_id, type, subject, data)
+    SELECT tenant_id, 'build.released', id, json_build_object('attempt', attempt, 'counted', $3::boolean)
+      FROM build WHERE state = 'QUEUED'
+  ),
   ${ending('build')}
   SELECT id FROM build`,
 );

@@ -55,9 +55,17 @@ const heartbeat = statement(
 /** $1 deployment, $2 attempt, $3 phase. */
 const advance = statement(
   'deployment-advance',
-  `UPDATE cygni.deployments SET phase = $3
-    WHERE id = $1 AND attempt = $2 AND state = 'RUNNING'
-   RETURNING id`,
+  `WITH advanced AS (
+    UPDATE cygni.deployments SET phase = $3
+     WHERE id = $1 AND attempt = $2 AND state = 'RUNNING'
+    RETURNING tenant_id, id, phase, attempt
+  ),
+  event AS (
+    INSERT INTO cygni.events (tenant_id, type, subject, data)
+    SELECT tenant_id, 'deployment.advanced', id, json_build_object('phase', phase, 'attempt', attempt)
+      FROM advanced
+  )
+  SELECT id FROM advanced`,
 );
 
 /** The service is locked before its deployments, here as when one is accepted. */
@@ -97,21 +105,45 @@ const makeStable = statement(
       FROM cygni.services AS service
      WHERE service.tenant_id = $1 AND service.name = $2 AND service.stable_revision <> $3
        AND revision.tenant_id = $1 AND revision.service = $2 AND revision.number = service.stable_revision
+  ),
+  before AS (
+    SELECT stable_revision, url FROM cygni.services WHERE tenant_id = $1 AND name = $2
+  ),
+  service AS (
+    UPDATE cygni.services
+       SET previous_revision = CASE
+             WHEN stable_revision = $3 THEN previous_revision
+             WHEN $5::boolean THEN (
+               SELECT max(number) FROM cygni.revisions
+                WHERE tenant_id = $1 AND service = $2 AND number < $3 AND healthy_at IS NOT NULL)
+             ELSE stable_revision END,
+           stable_revision = $3, url = coalesce($4, url), updated_at = now()
+     WHERE tenant_id = $1 AND name = $2
+    RETURNING tenant_id, name, stable_revision, previous_revision, url
   )
-  UPDATE cygni.services
-     SET previous_revision = CASE
-           WHEN stable_revision = $3 THEN previous_revision
-           WHEN $5::boolean THEN (
-             SELECT max(number) FROM cygni.revisions
-              WHERE tenant_id = $1 AND service = $2 AND number < $3 AND healthy_at IS NOT NULL)
-           ELSE stable_revision END,
-         stable_revision = $3, url = coalesce($4, url), updated_at = now()
-   WHERE tenant_id = $1 AND name = $2`,
+  INSERT INTO cygni.events (tenant_id, type, subject, data)
+  SELECT tenant_id, 'service.stable_changed', name,
+         json_build_object('stableRevision', service.stable_revision, 'previousRevision', previous_revision)
+    FROM service CROSS JOIN before
+   WHERE before.stable_revision IS DISTINCT FROM service.stable_revision
+  UNION ALL
+  SELECT tenant_id, 'service.url_changed', name, json_build_object('url', service.url)
+    FROM service CROSS JOIN before
+   WHERE before.url IS DISTINCT FROM service.url`,
 );
 
 const keepUrl = statement(
   'service-keep-url',
-  `UPDATE cygni.services SET url = $3, updated_at = now() WHERE tenant_id = $1 AND name = $2`,
+  `WITH before AS (
+    SELECT url FROM cygni.services WHERE tenant_id = $1 AND name = $2
+  ),
+  service AS (
+    UPDATE cygni.services SET url = $3, updated_at = now() WHERE tenant_id = $1 AND name = $2
+    RETURNING tenant_id, name, url
+  )
+  INSERT INTO cygni.events (tenant_id, type, subject, data)
+  SELECT tenant_id, 'service.url_changed', name, json_build_object('url', service.url)
+    FROM service CROSS JOIN before WHERE before.url IS DISTINCT FROM service.url`,
 );
 
 /** Wakes the service's next deployment up. */
@@ -135,7 +167,12 @@ const release = statement(
        SET state = 'QUEUED', lease_until = NULL, enqueued_at = now(),
            counted_attempts = counted_attempts - CASE WHEN $3::boolean THEN 0 ELSE 1 END
      WHERE id = $1 AND attempt = $2 AND state = 'RUNNING'
-    RETURNING id
+    RETURNING tenant_id, id, attempt
+  ),
+  event AS (
+    INSERT INTO cygni.events (tenant_id, type, subject, data)
+    SELECT tenant_id, 'deployment.released', id, json_build_object('attempt', attempt, 'counted', $3::boolean)
+      FROM released
   ),
   message AS (
     INSERT INTO cygni.outbox (kind, work_id) SELECT 'deployment', id FROM released

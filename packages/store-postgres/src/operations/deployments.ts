@@ -19,6 +19,7 @@ import { parseRow, type Row } from '../rows.ts';
 import { statement } from '../statement.ts';
 import { budgetExceeded, ensureAccount, readAccount, reserve } from './accounts.ts';
 import { ending } from './ending.ts';
+import { eventOf } from './events.ts';
 import { findReplay } from './idempotency.ts';
 
 /** Of `deployment`, under the model's names. */
@@ -71,6 +72,8 @@ const nextRevision = statement(
       SET last_revision = service.last_revision + 1, last_position = service.last_position + 1
    RETURNING last_revision AS revision, last_position AS position`,
 );
+
+const recordService = statement('service-event', eventOf({ type: 'service.created' }));
 
 const nextPosition = statement(
   'service-next-position',
@@ -167,6 +170,7 @@ export function deploymentOperations(
     }
     const [row] = await run(nextRevision, [tenantId, service]);
     const revision = Number(row?.revision);
+    if (row?.position === 1) await run(recordService, [tenantId, service, '{}']);
     await run(addRevision, [
       tenantId,
       service,

@@ -78,6 +78,7 @@ const listRevisions = statement(
     LIMIT $4`,
 );
 
+/** OFFSET keeps the planner from a join of all services with all deployments, which it takes to be small. */
 const listSettled = statement(
   'service-list-settled',
   `SELECT ${serviceColumns('service', 'service.')}, ${revisionColumns('stable', 'stable.')}
@@ -89,15 +90,20 @@ const listSettled = statement(
       AND (service.created_at, service.tenant_id, service.name) < ($1::timestamptz, $2, $3)
       AND NOT EXISTS (SELECT FROM cygni.deployments AS deployment
                        WHERE deployment.tenant_id = service.tenant_id AND deployment.service = service.name
-                         AND deployment.state = 'RUNNING')
+                         AND deployment.state = 'RUNNING' OFFSET 0)
     ORDER BY service.created_at DESC, service.tenant_id DESC, service.name DESC
     LIMIT $4`,
 );
 
 const setUrl = statement(
   'service-set-url',
-  `UPDATE cygni.services SET url = $3, updated_at = now()
-    WHERE tenant_id = $1 AND name = $2 AND url IS DISTINCT FROM $3`,
+  `WITH service AS (
+    UPDATE cygni.services SET url = $3, updated_at = now()
+     WHERE tenant_id = $1 AND name = $2 AND url IS DISTINCT FROM $3
+    RETURNING tenant_id, name, url
+  )
+  INSERT INTO cygni.events (tenant_id, type, subject, data)
+  SELECT tenant_id, 'service.url_changed', name, json_build_object('url', url) FROM service`,
 );
 
 const highestNumber = 2_147_483_647;

@@ -15,10 +15,17 @@ const columns =
 
 const add = statement(
   'source-add',
-  `INSERT INTO cygni.sources (tenant_id, id, key, size_bytes, sha256)
-   VALUES ($1, $2, $3, $4, $5)
-   ON CONFLICT DO NOTHING
-   RETURNING ${columns}`,
+  `WITH source AS (
+    INSERT INTO cygni.sources (tenant_id, id, key, size_bytes, sha256)
+    VALUES ($1, $2, $3, $4, $5)
+    ON CONFLICT DO NOTHING
+    RETURNING *
+  ),
+  event AS (
+    INSERT INTO cygni.events (tenant_id, type, subject, data)
+    SELECT tenant_id, 'source.added', id, json_build_object('sizeBytes', size_bytes, 'sha256', sha256) FROM source
+  )
+  SELECT ${columns} FROM source`,
 );
 
 const read = statement(
