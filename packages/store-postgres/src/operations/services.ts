@@ -79,7 +79,6 @@ const listRevisions = statement(
 );
 
 /** OFFSET keeps the planner from a join of all services with all deployments, which it takes to be small. */
-/** OFFSET keeps the planner from a join of all services with all deployments, which it takes to be small. */
 const listSettled = statement(
   'service-list-settled',
   `SELECT ${serviceColumns('service', 'service.')}, ${revisionColumns('stable', 'stable.')}
