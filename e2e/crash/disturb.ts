@@ -53,10 +53,7 @@ export async function disturb(
         await database.restart(kind);
         return true;
       case 'backend':
-        return database.killBackend(random).then(
-          () => true,
-          () => false,
-        );
+        return database.killBackend(random);
     }
   }
 

@@ -1,7 +1,7 @@
 import type { Finding, FindingKind } from './checks/finding.ts';
 import { allCrashPoints, type CrashPoint, crashPoints, pausePoints } from './crash-points.ts';
-import type { FaultCounts } from './disturb.ts';
 import type { Fleet } from './fleet/create-fleet.ts';
+import type { LoadFigures } from './load-and-disturb.ts';
 import type { CrashTestOptions } from './options.ts';
 import type { TraceEvent } from './trace.ts';
 
@@ -10,19 +10,17 @@ const longRunSeconds = 120;
 const mostFindings = 20;
 const mostTraces = 3;
 
-export interface Outcome {
+export interface Outcome extends LoadFigures {
   readonly options: CrashTestOptions;
   readonly findings: readonly Finding[];
+  /** How many builds ended, or did not end, in which state. */
   readonly states: ReadonlyMap<string, number>;
   readonly events: ReadonlyMap<string, readonly TraceEvent[]>;
   readonly pushes: number;
-  readonly faults: FaultCounts;
   readonly fleet: Fleet;
   readonly refusals: number;
-  readonly acknowledged: number;
+  /** How often the accounts were looked at while everything went on. */
   readonly looks: number;
-  readonly loadSeconds: number;
-  readonly drainSeconds: number;
 }
 
 /** Tells how the run went. True: nothing was wrong. */

@@ -141,7 +141,10 @@ export function createSlot(name: string, configure: () => Configuration, events:
       retired = true;
       slot.signal('SIGCONT');
       slot.signal(how === 'gracefully' ? 'SIGTERM' : 'SIGKILL');
-      const timer = setTimeout(() => slot.signal('SIGKILL'), retireTimeoutMs);
+      const timer = setTimeout(() => {
+        const killed = slot.signal('SIGKILL');
+        if (killed) events.onUnexpectedEnd(slot, `did not end in ${retireTimeoutMs} ms`, '');
+      }, retireTimeoutMs);
       await living;
       clearTimeout(timer);
     },
