@@ -167,6 +167,16 @@ export function testBudgets({ describe, it, expect }: TestFunctions, current: ()
       expect(await percents()).toEqual([50]);
     });
 
+    it('is a part of the cap that was reserved under, whatever cap the account was looked at with', async () => {
+      const { store, reservation } = current();
+      const open = await running(reservation({ amount: 100, cap: 200 }));
+      await store.getAccount('acme', 'USD', { ...limit, cap: null }, call);
+      const refused = running(reservation({ amount: 100, cap: 150 }));
+      await expect(refused).rejects.toMatchObject({ code: 'budget_exceeded' });
+      await end(open, 100);
+      expect(await percents()).toEqual([50]);
+    });
+
     it('is fresh in the next period; a hold that was open over its start counts where it was reserved', async () => {
       await setCap(100);
       const open = await running(current().reservation());

@@ -4,7 +4,7 @@ import { CygniError } from '../errors.ts';
 import type { Account } from '../model/budget.ts';
 import { type AccountRecord, type Hold, keyOf, record, type StoreState } from './store-state.ts';
 
-/** The account of the period as it is now: under the policy's cap where the tenant has none of its own. */
+/** The account of the period; made on first use. Its cap is the one that it was last reserved under. */
 export function openAccount(
   state: StoreState,
   tenantId: string,
@@ -27,9 +27,13 @@ export function openAccount(
       periodEnd: limit.periodEnd && normalized(limit.periodEnd),
     },
   };
-  if (!found.ownCap) found.account = { ...found.account, limit: limit.cap };
   state.accounts.set(key, found);
   return found;
+}
+
+/** The account as it is now: under the policy's cap where the tenant has none of its own. */
+export function underLimit({ account, ownCap }: AccountRecord, { cap }: BudgetLimit): Account {
+  return ownCap ? account : { ...account, limit: cap };
 }
 
 /** @param freed what the same step gives back before. @throws `budget_exceeded` */
@@ -46,9 +50,10 @@ export function hold(
   state: StoreState,
   workId: string,
   account: AccountRecord,
-  { amount }: Reservation,
+  { amount, limit }: Reservation,
 ): void {
-  account.account = { ...account.account, reserved: account.account.reserved + amount };
+  const found = underLimit(account, limit);
+  account.account = { ...found, reserved: found.reserved + amount };
   state.holds.set(workId, { account, amount, open: true });
 }
 

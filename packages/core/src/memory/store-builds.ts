@@ -14,7 +14,7 @@ import type { Build } from '../model/build.ts';
 import type { LogLine } from '../model/log.ts';
 import { idSchema } from '../model/names.ts';
 import type { Page, PageRequest } from '../model/page.ts';
-import { hold, mustCover, openAccount } from './store-accounts.ts';
+import { hold, mustCover, openAccount, underLimit } from './store-accounts.ts';
 import { isWaiting } from './store-dispatch.ts';
 import {
   type BuildWork,
@@ -61,7 +61,7 @@ export function buildMethods(state: StoreState) {
         throw new CygniError('not_found', `no source ${sourceId}`);
       }
       const account = openAccount(state, tenantId, currency, limit);
-      mustCover(account.account, amount);
+      mustCover(underLimit(account, limit), amount);
 
       if (idempotency) rememberKey(state, tenantId, idempotency, id);
       const resource: Build = {

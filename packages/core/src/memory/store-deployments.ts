@@ -13,7 +13,7 @@ import { CygniError } from '../errors.ts';
 import type { Deployment, DeploymentPhase, Revision } from '../model/deployment.ts';
 import { idSchema } from '../model/names.ts';
 import type { Page, PageRequest } from '../model/page.ts';
-import { hold, mustCover, openAccount, openHold } from './store-accounts.ts';
+import { hold, mustCover, openAccount, openHold, underLimit } from './store-accounts.ts';
 import {
   checkCursor,
   type DeploymentWork,
@@ -109,7 +109,7 @@ export function deploymentMethods(state: StoreState) {
           .map(({ resource }) => openHold(state, resource.id))
           .filter((each) => each?.account === account)
           .reduce((sum, each) => sum + (each?.amount ?? 0), 0);
-        mustCover(account.account, reservation.amount, freed);
+        mustCover(underLimit(account, reservation.limit), reservation.amount, freed);
       }
 
       if (idempotency) rememberKey(state, tenantId, idempotency, id);

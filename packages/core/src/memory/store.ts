@@ -6,7 +6,7 @@ import { abortedError, CygniError } from '../errors.ts';
 import { idSchema } from '../model/names.ts';
 import type { PageRequest } from '../model/page.ts';
 import type { Source } from '../model/source.ts';
-import { openAccount, setBudget } from './store-accounts.ts';
+import { openAccount, setBudget, underLimit } from './store-accounts.ts';
 import { buildMethods } from './store-builds.ts';
 import { deploymentMethods } from './store-deployments.ts';
 import { dispatchBuilds } from './store-dispatch.ts';
@@ -127,9 +127,8 @@ export function createMemoryStore(options: MemoryStoreOptions = {}): Store {
     listSettledServices: atomic(services.listSettledServices),
     setServiceUrl: atomic(services.setServiceUrl),
 
-    getAccount: atomic(
-      (tenantId: string, currency: string, limit: BudgetLimit) =>
-        openAccount(state, tenantId, currency, limit).account,
+    getAccount: atomic((tenantId: string, currency: string, limit: BudgetLimit) =>
+      underLimit(openAccount(state, tenantId, currency, limit), limit),
     ),
     setBudget: atomic(
       (tenantId: string, currency: string, limit: BudgetLimit, cap: number | null) =>
