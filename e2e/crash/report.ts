@@ -5,8 +5,8 @@ import type { LoadFigures } from './load-and-disturb.ts';
 import type { CrashTestOptions } from './options.ts';
 import type { TraceEvent } from './trace.ts';
 
-/** In a run of this length, every crash point must have fired. */
-const longRunSeconds = 120;
+/** In a run of this length and with so many builds, every crash point must have fired. */
+const longRun = { seconds: 120, builds: 3_000 };
 const mostFindings = 20;
 const mostTraces = 3;
 
@@ -37,8 +37,9 @@ export function report(outcome: Outcome, print: (line: string) => void): boolean
   return findings.length === 0;
 }
 
-function neverFired({ fleet, loadSeconds, options }: Outcome): readonly Finding[] {
-  if (loadSeconds < longRunSeconds || options.sabotage !== undefined) return [];
+function neverFired({ fleet, loadSeconds, events, options }: Outcome): readonly Finding[] {
+  const isLong = loadSeconds >= longRun.seconds && events.size >= longRun.builds;
+  if (!isLong || options.sabotage !== undefined) return [];
   const missing = (action: 'crash' | 'pause', points: readonly CrashPoint[]) =>
     points
       .filter((point) => fleet.plans.count(point, action) === 0)

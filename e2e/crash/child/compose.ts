@@ -93,6 +93,7 @@ function createPool(
     statement_timeout: 15_000,
     lock_timeout: 5_000,
   });
+  pool.on('connect', (client) => client.on('error', () => {}));
   const failing = failingPool(pool, faults);
   return {
     wrapped: sabotage === 'fence' ? withoutFence(failing) : failing,

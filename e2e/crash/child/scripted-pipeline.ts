@@ -56,7 +56,7 @@ type Fate = 'success' | 'user_error' | 'evicted' | 'unavailable';
 function fateOf({ buildId, attempt }: BuildJob): Fate {
   const draw = createHash('sha256').update(buildId).digest().readUInt8(0) / 256;
   if (draw < 0.06) return 'user_error';
-  if (draw < 0.12 && attempt === 1) return 'evicted';
+  if (draw < 0.16 && attempt === 1) return 'evicted';
   if (draw > 0.97 && attempt === 1) return 'unavailable';
   return 'success';
 }

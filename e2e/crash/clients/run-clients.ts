@@ -6,7 +6,13 @@ import type { PromiseBook } from './promise-book.ts';
 
 const clients = 24;
 const tenants = ['ash', 'birch', 'cedar', 'elm', 'fir', 'poor'] as const;
-const chances = { newSource: 0.03, cancel: 0.08, sameKeyAtOnce: 0.05, sameKeyLater: 0.05 };
+const chances = {
+  newSource: 0.03,
+  cancel: 0.08,
+  sameKeyAtOnce: 0.05,
+  sameKeyLater: 0.05,
+  raise: 0.2,
+};
 /** What a tenant that was refused raises its cap to, now and then; the poor one cannot. Caps only ever grow, and so must hold at any time. */
 const raisedCap = 2 * startingCap + 1;
 
@@ -71,7 +77,8 @@ export async function runClients(
   }
 
   async function afterRefusal(tenantId: string): Promise<void> {
-    if (tenantId !== 'poor' && random.chance(0.05)) await api.setBudget(tenantId, raisedCap);
+    if (tenantId !== 'poor' && random.chance(chances.raise))
+      await api.setBudget(tenantId, raisedCap);
     await pause(100, 400);
   }
 

@@ -81,6 +81,8 @@ export function createDatabase(options: ResolvedOptions): Database {
         options: '-c client_connection_check_interval=2000',
       });
       own.on('error', onIdleError);
+      // A new connection may end with the same packet that made it ready, before whoever asked for it can listen.
+      own.on('connect', (client) => client.on('error', onIdleError));
     }
     return own;
   }
