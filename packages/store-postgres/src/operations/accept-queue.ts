@@ -2,7 +2,7 @@ import { abortedError, CygniError } from '@cygni/core';
 import type { Candidate, Verdict } from './accept-statement.ts';
 
 /** Judges candidates in one transaction. `wait`: for an account that somebody else has locked. */
-export type Judge = (
+type Judge = (
   candidates: readonly Candidate[],
   busyAccounts: 'wait' | 'skip',
   signal: AbortSignal,
