@@ -98,6 +98,21 @@ export function buildOperations(
     longestWaitMs: database.connectionTimeoutMs,
   });
 
+  /** What the same request made before: by its key, or, of a call that is repeated because its answer got lost, by its id. */
+  async function findEarlier(
+    { build, idempotency }: Candidate,
+    call: Call,
+  ): Promise<Accepted<Build> | undefined> {
+    const { tenantId } = build;
+    const run = (...[text, bound = []]: Parameters<Parameters<typeof findReplay>[0]>) =>
+      database.run(text, bound, call);
+    const made = idempotency && (await findReplay(run, tenantId, idempotency));
+    const resource = await getBuild(tenantId, made ?? build.id, call);
+    if (resource) return { resource, replayed: true };
+    if (made) throw new CygniError('not_found', 'what this request made is gone');
+    return undefined;
+  }
+
   async function acceptBuild(
     build: NewBuild,
     reservation: Reservation,
@@ -119,23 +134,22 @@ export function buildOperations(
         return { resource: acceptedBuild(candidate, verdict), replayed: false };
       }
       company = verdict.kind === 'no-account' ? 'together' : 'alone';
-      const run = (...[text, bound = []]: Parameters<Parameters<typeof findReplay>[0]>) =>
-        database.run(text, bound, call);
-      const made = idempotency && (await findReplay(run, tenantId, idempotency));
-      // Also without a key: of a call that is repeated because its answer got lost, the money that the first one
-      // took may be what the second one lacks.
-      const resource = await getBuild(tenantId, made ?? build.id, call);
-      if (resource) return { resource, replayed: true };
-      if (made) throw new CygniError('not_found', 'what this request made is gone');
+      const before = await findEarlier(candidate, call);
+      if (before) return before;
       if (!(await getSource(database, tenantId, build.sourceId, call))) {
         throw new CygniError('not_found', `no source ${build.sourceId}`);
       }
-      await database.transaction(async (session) => {
+      const refusal = await database.transaction(async (session) => {
         const account = await readAccount(session, tenantId, currency, limit);
-        if (!account) return ensureAccount(session, tenantId, currency, limit);
-        const refusal = budgetExceeded(account, reservation);
-        if (refusal) throw refusal;
+        if (account) return budgetExceeded(account, reservation);
+        await ensureAccount(session, tenantId, currency, limit);
+        return undefined;
       }, call);
+      if (!refusal) continue;
+      // The same request may have been accepted since it was looked for, with the money that is now missing.
+      const meanwhile = await findEarlier(candidate, call);
+      if (meanwhile) return meanwhile;
+      throw refusal;
     }
     throw new CygniError('unavailable', 'the account changes too fast');
   }

@@ -111,7 +111,6 @@ export type StepType = keyof Steps;
 export type Step = {
   [Type in StepType]: Steps[Type] extends fc.Arbitrary<infer S> ? S : never;
 }[StepType];
-type StepOf<Type extends StepType> = Extract<Step, { readonly type: Type }>;
 
 const weights: Readonly<Record<StepType, number>> = {
   acceptBuild: 6,
