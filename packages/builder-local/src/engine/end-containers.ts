@@ -1,12 +1,16 @@
 import { readdir, readFile, rm } from 'node:fs/promises';
 import { join, sep } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import type { Call } from '@cygni/core';
 import { engineEnvironment } from '@cygni/core/container-engine';
 import { runProcess } from './run-process.ts';
 
+const killedCheckMs = 20;
+
 /**
- * Ends the containers whose root file system lies below a directory, takes their mounts away and deletes it.
- * An engine that is killed leaves both behind: the container is in a session of its own.
+ * Ends the engine that works in a directory and the containers whose root file system lies below it,
+ * takes their mounts away and deletes it. An engine outlives the process that started it when that is
+ * killed; a killed engine leaves its container and its mounts behind.
  */
 export async function removeStorage(
   directory: string,
@@ -14,7 +18,9 @@ export async function removeStorage(
   call: Call,
 ): Promise<void> {
   if (process.platform === 'linux') {
-    await killContainers(directory);
+    // The engine first, and until it is gone: it mounts its storage anew when it sees its container end.
+    await killAll((pid) => isEngineOf(pid, directory), call);
+    await killAll((pid) => isInside(pid, directory), call);
     await unmount(directory, call);
     await killPauseProcess(directory);
   }
@@ -53,16 +59,31 @@ async function killPauseProcess(directory: string): Promise<void> {
   }
 }
 
-async function killContainers(directory: string): Promise<void> {
-  for (const entry of await readdir('/proc')) {
-    if (!/^[0-9]+$/.test(entry) || Number(entry) === process.pid) continue;
-    const mounts = await readFile(`/proc/${entry}/mountinfo`, 'utf8').catch(() => '');
-    // Only a process whose own root lies there: others may merely see the mount.
-    const isInside = mounts
-      .split('\n')
-      .some((line) => line.split(' ')[4] === '/' && line.includes(`${directory}${sep}`));
-    if (!isInside) continue;
-    kill(Number(entry));
+async function isEngineOf(pid: number, directory: string): Promise<boolean> {
+  const commandLine = await readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => '');
+  return commandLine.split('\0').some((word) => word.startsWith(`--root=${directory}${sep}`));
+}
+
+/** Only a process whose own root lies there: others may merely see the mount. */
+async function isInside(pid: number, directory: string): Promise<boolean> {
+  const mounts = await readFile(`/proc/${pid}/mountinfo`, 'utf8').catch(() => '');
+  return mounts
+    .split('\n')
+    .some((line) => line.split(' ')[4] === '/' && line.includes(`${directory}${sep}`));
+}
+
+/** Resolves once none is left. @throws what `call.signal` aborted with */
+async function killAll(isMeant: (pid: number) => Promise<boolean>, call: Call): Promise<void> {
+  for (;;) {
+    let found = false;
+    for (const entry of await readdir('/proc')) {
+      const pid = Number(entry);
+      if (!Number.isSafeInteger(pid) || pid === process.pid || !(await isMeant(pid))) continue;
+      found = true;
+      kill(pid);
+    }
+    if (!found) return;
+    await delay(killedCheckMs, undefined, { signal: call.signal });
   }
 }
 
