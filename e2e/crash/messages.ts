@@ -14,8 +14,9 @@ export const configurationSchema = z.strictObject({
 export type Configuration = z.output<typeof configurationSchema>;
 
 const planSchema = z.strictObject({
-  /** The first of them to be passed fires. */
+  /** One of them fires: the first one as soon as it is passed, each further one only when those before it were waited for. */
   points: z.array(z.enum(allCrashPoints)),
+  patienceMs: z.number(),
   action: z.enum(['crash', 'pause']),
   /** The plan counts from then on. */
   afterMs: z.number(),

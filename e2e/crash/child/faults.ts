@@ -23,8 +23,10 @@ export function createFaults(random: Random): Faults {
   let calmed = false;
   return {
     reach(point) {
-      if (!armed?.plan.points.includes(point) || performance.now() < armed.from) return;
-      const { action } = armed.plan;
+      if (!armed) return;
+      const { points, patienceMs, action } = armed.plan;
+      const place = points.indexOf(point);
+      if (place < 0 || performance.now() < armed.from + place * patienceMs) return;
       armed = undefined;
       if (action === 'crash') {
         report({ is: 'crashing', point });
