@@ -34,7 +34,12 @@ export type Order = z.output<typeof orderSchema>;
 export const reportSchema = z.discriminatedUnion('is', [
   z.strictObject({ is: z.literal('ready'), port: z.int().nullable() }),
   z.strictObject({ is: z.literal('crashing'), point: z.enum(allCrashPoints) }),
-  z.strictObject({ is: z.literal('pausing'), point: z.enum(allCrashPoints) }),
+  z.strictObject({
+    is: z.literal('pausing'),
+    point: z.enum(allCrashPoints),
+    /** The claim under which it was about to write. */
+    claim: z.strictObject({ id: z.string(), attempt: z.int() }).nullable(),
+  }),
   z.strictObject({ is: z.literal('answer-lost'), operation: z.string() }),
 ]);
 export type Report = z.output<typeof reportSchema>;

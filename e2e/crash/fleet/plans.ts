@@ -2,8 +2,9 @@ import { type CrashPoint, crashPoints, type ProcessRole, pausePoints } from '../
 import type { Plan } from '../messages.ts';
 import type { Random } from '../random.ts';
 
-/** Of the plans for workers, how many stop the process instead of ending it. */
-const pauses = 0.4;
+/** Of the plans for workers, how many stop the process instead of ending it: soon, for that costs no restart. */
+const pauses = 0.6;
+const quietBeforePauseMs = 1_500;
 /** How long a process may work undisturbed by its plan, at most. Workers have the most points, and so the shortest lives. */
 const quietMs: Readonly<Record<ProcessRole, number>> = {
   api: 5_000,
@@ -40,7 +41,10 @@ export function createPlans(random: Random): Plans {
       const points = random
         .shuffled(candidates)
         .sort((left, right) => count(left, action) - count(right, action));
-      const mostMs = Math.max(quietMs[role], Math.min(quietStarts * startMs, longestQuietMs));
+      const mostMs =
+        action === 'pause'
+          ? quietBeforePauseMs
+          : Math.max(quietMs[role], Math.min(quietStarts * startMs, longestQuietMs));
       return { points, action, patienceMs, afterMs: random.between(0.1, 1) * mostMs };
     },
     fired(point, action) {
