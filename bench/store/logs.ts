@@ -1,19 +1,26 @@
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import type { Store } from '@cygni/core';
 import type pg from 'pg';
 import { type Builds, hotTenant, reservation } from './builds.ts';
 import { call } from './call.ts';
 import { compare, type Rates, type RoundOptions } from './rounds.ts';
 
+setFlagsFromString('--expose-gc');
+const collectGarbage: () => void = runInNewContext('gc');
+
 /** As the log pump flushes. */
 const linesOfChunk = 500;
 /** Made beforehand; enough of them that what repeats is too far apart for any compression to find. */
 const chunks = Array.from({ length: 40 }, (_, chunk) => chunkOf(chunk * linesOfChunk));
 const megabyte = 1_000_000;
+/** Until the heap has the size that it keeps. */
+const warmUpSeconds = 5;
 
 export interface LogFigures {
   /** Megabytes a second of log text, and of the same text in rows of a table that has nothing else. */
   readonly rates: Rates<'append' | 'bare'>;
-  /** Of this process's memory in the second half, in which so much was appended. */
+  /** Of this process's memory, once it is warm, while so much was appended. */
   readonly growthMegabytes: number;
   readonly appendedMegabytes: number;
 }
@@ -32,9 +39,9 @@ export async function benchLogs(
   );
   const positions = new Map<string, number>();
   for (let writer = 0; writer < writers; writer += 1) positions.set(await runningBuild(), 0);
-  let round = 0;
   let appended = 0;
-  let before = 0;
+  await append(warmUpSeconds);
+  const [before, appendedBefore] = [residentMemory(), appended];
   const rates = await compare(
     {
       bare: (seconds) =>
@@ -45,28 +52,27 @@ export async function benchLogs(
           await pool.query({ name: 'bare-log', text, values });
           return bytes;
         }),
-      async append(seconds) {
-        if (round <= options.rounds / 2) before = process.memoryUsage.rss();
-        const isSecondHalf = round > options.rounds / 2;
-        round += 1;
-        return megabytesPerSecond(seconds, async (id) => {
-          const position = positions.get(id) ?? 0;
-          const { lines, bytes } = chunkAt(position / linesOfChunk);
-          const kept = await store.appendLog({ id, attempt: 1, position, lines }, call);
-          if (!kept) throw new Error('a claim was lost');
-          positions.set(id, position + linesOfChunk);
-          if (isSecondHalf) appended += bytes;
-          return bytes;
-        });
-      },
+      append,
     },
     options,
   );
   return {
     rates,
-    growthMegabytes: (process.memoryUsage.rss() - before) / megabyte,
-    appendedMegabytes: appended / megabyte,
+    growthMegabytes: (residentMemory() - before) / megabyte,
+    appendedMegabytes: (appended - appendedBefore) / megabyte,
   };
+
+  function append(seconds: number): Promise<number> {
+    return megabytesPerSecond(seconds, async (id) => {
+      const position = positions.get(id) ?? 0;
+      const { lines, bytes } = chunkAt(position / linesOfChunk);
+      const kept = await store.appendLog({ id, attempt: 1, position, lines }, call);
+      if (!kept) throw new Error('a claim was lost');
+      positions.set(id, position + linesOfChunk);
+      appended += bytes;
+      return bytes;
+    });
+  }
 
   async function runningBuild(): Promise<string> {
     const build = builds.make(hotTenant);
@@ -98,6 +104,12 @@ function chunkAt(index: number): Chunk {
   const chunk = chunks[index % chunks.length];
   if (!chunk) throw new Error('there are no lines');
   return chunk;
+}
+
+/** Without what is garbage already: when that is collected is a matter of taste. */
+function residentMemory(): number {
+  collectGarbage();
+  return process.memoryUsage.rss();
 }
 
 interface Chunk {

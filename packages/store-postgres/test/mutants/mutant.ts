@@ -1,15 +1,18 @@
-/** One thing less in the SQL. Some test must notice it. */
-export interface Mutant {
-  /** The name of a statement, or the path of a file below `src` whose SQL is no statement. */
-  readonly place: string;
+import { z } from 'zod';
+
+export const mutantSchema = z.strictObject({
+  /** The name of a statement, or the path of a file below `src` whose SQL is no statement, or is that of several. */
+  place: z.string(),
   /** Is there exactly once. */
-  readonly find: string;
-  readonly replace: string;
+  find: z.string(),
+  replace: z.string(),
   /** What is no longer so without it. */
-  readonly why: string;
+  why: z.string(),
   /** Why no test can notice it, where that is so. */
-  readonly equivalent?: string;
-}
+  equivalent: z.string().optional(),
+});
+/** One thing less in the SQL. Some test must notice it. */
+export type Mutant = Readonly<z.output<typeof mutantSchema>>;
 
 type Change = Omit<Mutant, 'place'>;
 

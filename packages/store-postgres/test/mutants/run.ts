@@ -88,7 +88,7 @@ async function main(): Promise<void> {
       const start = performance.now();
       const tests = testsOf(mutant, recorded);
       const result = await run(`mutant-${index}`, ['--bail=1', '.test.ts'], {
-        CYGNI_MUTANT: String(index),
+        CYGNI_MUTANT: JSON.stringify(mutant),
         ...(tests && { CYGNI_TESTS: patternOf(tests) }),
       });
       if (stopped) return;

@@ -45,8 +45,8 @@ const mutant = {
            const text = observe(name, original);`,
       );
     }
-    const active = activeMutant();
-    return active && isFile(active) && id === source + active.place ? mutate(code, active) : null;
+    if (!activeMutant || !isFile(activeMutant) || id !== source + activeMutant.place) return null;
+    return mutate(code, activeMutant);
   },
 };
 

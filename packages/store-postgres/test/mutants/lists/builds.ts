@@ -9,117 +9,122 @@ export const builds: readonly Mutant[] = [
         replace: '-- ',
         why: 'who is accepted beside another sees what that one has left of the money',
       },
-      {
-        find: 'WHERE available IS NULL OR available >= total',
-        replace: '',
-        why: 'nothing is accepted that the money does not cover',
-      },
-      {
-        find: 'available IS NULL OR ',
-        replace: '',
-        why: 'without a cap, everything is covered',
-      },
-      {
-        find: 'END - spent - reserved AS available',
-        replace: 'END - reserved AS available',
-        why: 'what was spent is gone',
-      },
-      {
-        find: 'END - spent - reserved AS available',
-        replace: 'END - spent AS available',
-        why: 'what is reserved is not there for others',
-      },
-      {
-        find: 'CASE WHEN own_cap THEN account.cap ELSE asked.cap END -',
-        replace: 'asked.cap -',
-        why: "the tenant's own cap takes the place of the policy's",
-      },
-      {
-        find: 'CASE WHEN own_cap THEN account.cap ELSE asked.cap END -',
-        replace: 'account.cap -',
-        why: "the policy's cap is the one of today, not that of the account's first day",
-      },
-      {
-        find: 'ORDER BY position) AS total',
-        replace: 'ORDER BY position ROWS CURRENT ROW) AS total',
-        why: 'those that come together share the money',
-      },
-      {
-        find: 'PARTITION BY tenant_id, currency, period_start ORDER BY position',
-        replace: 'ORDER BY position',
-        why: 'what others ask for takes nothing of this money',
-        equivalent:
-          'too much is refused at worst, and who was refused in company is asked again alone',
-      },
-      {
-        find: 'cap = CASE WHEN own_cap THEN account.cap ELSE sum.cap END',
-        replace: 'cap = sum.cap',
-        why: "the tenant's own cap stays",
-      },
-      {
-        find: 'ceiling = CASE WHEN own_cap THEN ceiling',
-        replace: 'ceiling = CASE WHEN false THEN ceiling',
-        why: "the ceiling of the tenant's own cap stays",
-      },
-      {
-        find: 'greatest(sum.cap, spent + account.reserved)',
-        replace: 'sum.cap',
-        why: 'a policy that lowers the cap below what is in use does not lock the account',
-      },
-      {
-        find: 'account.tenant_id = sum.tenant_id AND',
-        replace: '',
-        why: "no other tenant's money is reserved",
-      },
-      {
-        find: 'AND account.currency = sum.currency',
-        replace: '',
-        why: 'no money of another currency is reserved',
-      },
-      {
-        find: 'AND account.period_start = sum.period_start',
-        replace: '',
-        why: 'no money of another period is reserved',
-      },
-      {
-        find: 'WHERE source.tenant_id = candidate.tenant_id AND source.id = candidate.source_id',
-        replace: 'WHERE source.id = candidate.source_id',
-        why: "nobody builds another tenant's source",
-      },
-      {
-        find: 'AND source.id = candidate.source_id',
-        replace: '',
-        why: 'a source that is missing is reported as such',
-      },
-      {
-        find: 'FROM covered WHERE key IS NOT NULL',
-        replace: 'FROM covered',
-        why: 'a key is not needed',
-      },
-      {
-        find: `ON CONFLICT (tenant_id, route, key) DO UPDATE
-         SET fingerprint = excluded.fingerprint, resource_id = excluded.resource_id, expires_at = excluded.expires_at
-       WHERE known.expires_at <= now()`,
-        replace: '',
-        why: 'a key that is known is no fault',
-      },
-      {
-        find: 'WHERE known.expires_at <= now()',
-        replace: '',
-        why: 'a key that is in use stays with its first request',
-      },
-      {
-        find: 'WHERE known.expires_at <= now()',
-        replace: 'WHERE false',
-        why: 'a key that has expired can be used again, swept or not',
-      },
-      {
-        find: 'WHERE key IS NULL OR id IN (SELECT resource_id FROM key)',
-        replace: '',
-        why: 'the second request with a key makes nothing',
-      },
     ],
   ),
+  ...mutantsOf('operations/accept-statement.ts', [
+    {
+      find: 'WHERE available IS NULL OR available >= total',
+      replace: '',
+      why: 'nothing is accepted that the money does not cover',
+    },
+    {
+      find: 'available IS NULL OR ',
+      replace: '',
+      why: 'without a cap, everything is covered',
+    },
+    {
+      find: 'END - spent - reserved AS available',
+      replace: 'END - reserved AS available',
+      why: 'what was spent is gone',
+    },
+    {
+      find: 'END - spent - reserved AS available',
+      replace: 'END - spent AS available',
+      why: 'what is reserved is not there for others',
+    },
+    {
+      find: 'CASE WHEN own_cap THEN account.cap ELSE asked.cap END -',
+      replace: 'asked.cap -',
+      why: "the tenant's own cap takes the place of the policy's",
+    },
+    {
+      find: 'CASE WHEN own_cap THEN account.cap ELSE asked.cap END -',
+      replace: 'account.cap -',
+      why: "the policy's cap is the one of today, not that of the account's first day",
+    },
+    {
+      find: 'ORDER BY position) AS total',
+      replace: 'ORDER BY position ROWS CURRENT ROW) AS total',
+      why: 'those that come together share the money',
+      equivalent:
+        'the database refuses them together, by its constraint, and then each is asked alone',
+    },
+    {
+      find: 'PARTITION BY tenant_id, currency, period_start ORDER BY position',
+      replace: 'ORDER BY position',
+      why: 'what others ask for takes nothing of this money',
+      equivalent:
+        'too much is refused at worst, and who was refused in company is asked again alone',
+    },
+    {
+      find: 'cap = CASE WHEN own_cap THEN account.cap ELSE sum.cap END',
+      replace: 'cap = sum.cap',
+      why: "the tenant's own cap stays",
+    },
+    {
+      find: 'ceiling = CASE WHEN own_cap THEN ceiling',
+      replace: 'ceiling = CASE WHEN false THEN ceiling',
+      why: "the ceiling of the tenant's own cap stays",
+    },
+    {
+      find: 'greatest(sum.cap, spent + account.reserved)',
+      replace: 'sum.cap',
+      why: 'a policy that lowers the cap below what is in use does not lock the account',
+      equivalent: 'nothing is accepted unless the cap covers what is in use',
+    },
+    {
+      find: 'account.tenant_id = sum.tenant_id AND',
+      replace: '',
+      why: "no other tenant's money is reserved",
+    },
+    {
+      find: 'AND account.currency = sum.currency',
+      replace: '',
+      why: 'no money of another currency is reserved',
+    },
+    {
+      find: 'AND account.period_start = sum.period_start',
+      replace: '',
+      why: 'no money of another period is reserved',
+    },
+    {
+      find: 'WHERE source.tenant_id = candidate.tenant_id AND source.id = candidate.source_id',
+      replace: 'WHERE source.id = candidate.source_id',
+      why: "nobody builds another tenant's source",
+    },
+    {
+      find: 'AND source.id = candidate.source_id',
+      replace: '',
+      why: 'a source that is missing is reported as such',
+    },
+    {
+      find: 'FROM covered WHERE key IS NOT NULL',
+      replace: 'FROM covered',
+      why: 'a key is not needed',
+    },
+    {
+      find: `ON CONFLICT (tenant_id, route, key) DO UPDATE
+         SET fingerprint = excluded.fingerprint, resource_id = excluded.resource_id, expires_at = excluded.expires_at
+       WHERE known.expires_at <= now()`,
+      replace: '',
+      why: 'a key that is known is no fault',
+    },
+    {
+      find: 'WHERE known.expires_at <= now()',
+      replace: '',
+      why: 'a key that is in use stays with its first request',
+    },
+    {
+      find: 'WHERE known.expires_at <= now()',
+      replace: 'WHERE false',
+      why: 'a key that has expired can be used again, swept or not',
+    },
+    {
+      find: 'WHERE key IS NULL OR id IN (SELECT resource_id FROM key)',
+      replace: '',
+      why: 'the second request with a key makes nothing',
+    },
+  ]),
   ...mutantsOf('build-accept', [
     {
       find: 'SKIP LOCKED',

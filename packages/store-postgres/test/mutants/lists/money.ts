@@ -103,6 +103,7 @@ export const money: readonly Mutant[] = [
       find: 'greatest($4, spent + reserved)',
       replace: '$4',
       why: 'a policy that lowers the cap below what is in use does not lock the account',
+      equivalent: 'nothing is accepted unless the cap covers what is in use',
     },
     {
       find: 'WHERE tenant_id = $1 AND',
