@@ -14,8 +14,9 @@ export const configurationSchema = z.strictObject({
 export type Configuration = z.output<typeof configurationSchema>;
 
 const planSchema = z.strictObject({
-  /** The first of them to be passed fires. */
+  /** One of them fires: the first one as soon as it is passed, each further one only when those before it were waited for. */
   points: z.array(z.enum(allCrashPoints)),
+  patienceMs: z.number(),
   action: z.enum(['crash', 'pause']),
   /** The plan counts from then on. */
   afterMs: z.number(),
@@ -33,7 +34,12 @@ export type Order = z.output<typeof orderSchema>;
 export const reportSchema = z.discriminatedUnion('is', [
   z.strictObject({ is: z.literal('ready'), port: z.int().nullable() }),
   z.strictObject({ is: z.literal('crashing'), point: z.enum(allCrashPoints) }),
-  z.strictObject({ is: z.literal('pausing'), point: z.enum(allCrashPoints) }),
+  z.strictObject({
+    is: z.literal('pausing'),
+    point: z.enum(allCrashPoints),
+    /** The claim under which it was about to write. */
+    claim: z.strictObject({ id: z.string(), attempt: z.int() }).nullable(),
+  }),
   z.strictObject({ is: z.literal('answer-lost'), operation: z.string() }),
 ]);
 export type Report = z.output<typeof reportSchema>;

@@ -39,6 +39,10 @@ export async function run(
   const fleet = createFleet(
     { databaseUrl: database.url, directory, leaseSeconds, ...(sabotage ? { sabotage } : {}) },
     createRandom(seed + 1),
+    async ({ id, attempt }) => {
+      const newer = 'SELECT FROM cygni.builds WHERE id = $1 AND attempt > $2';
+      return (await database.query(newer, [id, attempt])).length > 0;
+    },
   );
   cleanUp.defer(() => fleet.retire('at once'));
   await untilStarted(fleet, signal);

@@ -1,6 +1,7 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
-import type { ArtifactStore, BuildPipeline, Queue, Registry, Store } from '@cygni/core';
+import type { ArtifactStore, BuildPipeline, Fence, Queue, Registry, Store } from '@cygni/core';
 import type { Pool } from '@cygni/store-postgres';
+import { z } from 'zod';
 import type { CrashPoint } from '../crash-points.ts';
 import { changingQueries } from './changing-queries.ts';
 import type { Faults } from './faults.ts';
@@ -14,6 +15,7 @@ interface Steps {
   readonly answer?: boolean;
 }
 
+const claimSchema = z.object({ id: z.string(), attempt: z.int() });
 const gave = (answer: unknown) => answer !== null && answer !== false && answer !== 0;
 
 const storeSteps: Partial<Record<keyof Store, Steps>> = {
@@ -77,7 +79,7 @@ function failing<Adapter extends object>(
       const step = byName.get(property);
       if (typeof value !== 'function' || !step) return value;
       return async (...parameters: unknown[]): Promise<unknown> => {
-        if (step.before) faults.reach(step.before);
+        if (step.before) faults.reach(step.before, claimOf(parameters[0]));
         const answer: unknown = await Reflect.apply(value, target, parameters);
         if (step.happened && !step.happened(answer)) return answer;
         if (step.after) faults.reach(step.after);
@@ -86,6 +88,12 @@ function failing<Adapter extends object>(
       };
     },
   });
+}
+
+/** The first parameter of every fenced write names the claim. */
+function claimOf(parameter: unknown): Fence | undefined {
+  const parsed = claimSchema.safeParse(parameter);
+  return parsed.success ? parsed.data : undefined;
 }
 
 /** How far a method of several statements has come. */

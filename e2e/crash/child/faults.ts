@@ -1,5 +1,5 @@
 import { writeSync } from 'node:fs';
-import { CygniError } from '@cygni/core';
+import { CygniError, type Fence } from '@cygni/core';
 import type { CrashPoint } from '../crash-points.ts';
 import { exitCodes, type Plan, type Report } from '../messages.ts';
 import type { Random } from '../random.ts';
@@ -10,7 +10,7 @@ const lostAnswers = 0.01;
 
 export interface Faults {
   /** Ends or stops this process where the plan says so. */
-  reach(point: CrashPoint): void;
+  reach(point: CrashPoint, claim?: Fence): void;
   /** @throws `unavailable` now and then: what was asked for has happened, and the caller does not learn it */
   loseAnswer(operation: string): void;
   arm(plan: Plan): void;
@@ -22,15 +22,17 @@ export function createFaults(random: Random): Faults {
   let armed: { readonly plan: Plan; readonly from: number } | undefined;
   let calmed = false;
   return {
-    reach(point) {
-      if (!armed?.plan.points.includes(point) || performance.now() < armed.from) return;
-      const { action } = armed.plan;
+    reach(point, claim) {
+      if (!armed) return;
+      const { points, patienceMs, action } = armed.plan;
+      const place = points.indexOf(point);
+      if (place < 0 || performance.now() < armed.from + place * patienceMs) return;
       armed = undefined;
       if (action === 'crash') {
         report({ is: 'crashing', point });
         process.exit(exitCodes.crashed);
       }
-      report({ is: 'pausing', point });
+      report({ is: 'pausing', point, claim: claim ?? null });
       // Until the harness lets this process go on.
       process.kill(process.pid, 'SIGSTOP');
     },

@@ -63,8 +63,8 @@ function fateOf({ buildId, attempt }: BuildJob): Fate {
 
 /** A second attempt may take long: a worker that wakes up with the first one's claim then finds a rival at work. */
 function durationMs({ attempt }: BuildJob, random: Random): number {
-  const long = random.chance(attempt === 1 ? 0.02 : 0.5);
-  return long ? random.between(800, 2_500) : 4 + 150 * random.next() ** 3;
+  const long = random.chance(attempt === 1 ? 0.02 : 0.7);
+  return long ? random.between(400, 2_000) : 4 + 150 * random.next() ** 3;
 }
 
 async function build(

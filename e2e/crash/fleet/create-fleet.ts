@@ -1,9 +1,13 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Fence } from '@cygni/core';
 import type { ProcessRole } from '../crash-points.ts';
 import type { Configuration, Report } from '../messages.ts';
 import type { Random } from '../random.ts';
 import { createPlans, type Plans } from './plans.ts';
 import { createSlot, type Slot } from './slot.ts';
 
+/** A process that stopped just before a fenced write goes on once another has its claim, or after this. */
+const longestPauseMs = 6_000;
 /** How many processes of each role run at once. */
 const sizes: Readonly<Record<ProcessRole, number>> = {
   api: 2,
@@ -40,22 +44,26 @@ export interface Fleet {
 export function createFleet(
   configuration: Omit<Configuration, 'role' | 'seed'>,
   random: Random,
+  takenOver: (claim: Fence) => Promise<boolean>,
 ): Fleet {
+  const leaseMs = configuration.leaseSeconds * 1000;
   const plans = createPlans(random);
   const unexpectedEnds: UnexpectedEnd[] = [];
-  const wakeUps = new Set<NodeJS.Timeout>();
+  const peace = new AbortController();
   let answersLost = 0;
   let pauses = 0;
-  let calmed = false;
 
-  function wakeLater(slot: Slot): void {
+  const nap = (ms: number) => sleep(ms, undefined, { signal: peace.signal }).catch(() => {});
+
+  async function wakeLater(slot: Slot, claim: Fence | null): Promise<void> {
     pauses += 1;
-    const ms = configuration.leaseSeconds * 1000 * random.between(1.2, 2.6);
-    const timer = setTimeout(() => {
-      wakeUps.delete(timer);
-      wake(slot);
-    }, ms);
-    wakeUps.add(timer);
+    const began = performance.now();
+    await nap(leaseMs * random.between(1.2, claim ? 1.3 : 2.6));
+    while (claim && !peace.signal.aborted && performance.now() - began < longestPauseMs) {
+      if (await takenOver(claim).catch(() => false)) break;
+      await nap(50);
+    }
+    wake(slot);
   }
 
   function wake(slot: Slot): void {
@@ -64,7 +72,7 @@ export function createFleet(
   }
 
   function disturb(slot: Slot): void {
-    if (calmed) slot.send({ do: 'calm' });
+    if (peace.signal.aborted) slot.send({ do: 'calm' });
     else slot.send({ do: 'arm', plan: plans.next(slot.role, slot.startMs) });
   }
 
@@ -78,8 +86,7 @@ export function createFleet(
         break;
       case 'pausing':
         plans.fired(report.point, 'pause');
-        if (calmed) wake(slot);
-        else wakeLater(slot);
+        void wakeLater(slot, report.claim);
         break;
       case 'answer-lost':
         answersLost += 1;
@@ -120,15 +127,14 @@ export function createFleet(
     startMs: () => slots.reduce((sum, slot) => sum + slot.startMs, 0) / slots.length,
     ports: () => slots.flatMap(({ port }) => port ?? []),
     pause(slot) {
-      if (!slot.paused && slot.signal('SIGSTOP')) wakeLater(slot);
+      if (!slot.paused && slot.signal('SIGSTOP')) void wakeLater(slot, null);
     },
     calm() {
-      calmed = true;
-      for (const timer of wakeUps) clearTimeout(timer);
+      peace.abort();
       for (const slot of slots) wake(slot);
     },
     async retire(how) {
-      for (const timer of wakeUps) clearTimeout(timer);
+      peace.abort();
       await Promise.all(slots.map((slot) => slot.retire(how)));
     },
   };

@@ -2,21 +2,22 @@ import { type CrashPoint, crashPoints, type ProcessRole, pausePoints } from '../
 import type { Plan } from '../messages.ts';
 import type { Random } from '../random.ts';
 
-/** Of the plans for workers, how many stop the process instead of ending it. */
-const pauses = 0.5;
+/** Of the plans for workers, how many stop the process instead of ending it: soon, for that costs no restart. */
+const pauses = 0.6;
+const quietBeforePauseMs = 1_500;
 /** How long a process may work undisturbed by its plan, at most. Workers have the most points, and so the shortest lives. */
 const quietMs: Readonly<Record<ProcessRole, number>> = {
   api: 5_000,
-  relay: 6_000,
+  relay: 10_000,
   builds: 3_000,
-  sweeper: 12_000,
+  sweeper: 20_000,
   hub: 12_000,
 };
 /** On a slow machine, what restarts cost must leave enough time to work. */
 const quietStarts = 5;
-const longestQuietMs = 12_000;
-/** A rare point must not keep the others from firing, so a plan names several. */
-const pointsOfPlan = 4;
+const longestQuietMs = 8_000;
+/** A rare point must not keep the others from firing: this long after it the next one may. */
+const patienceMs = 3_000;
 
 export interface Plans {
   next(role: ProcessRole, startMs: number): Plan;
@@ -39,10 +40,12 @@ export function createPlans(random: Random): Plans {
         action === 'pause' ? pausePoints : crashPoints[role];
       const points = random
         .shuffled(candidates)
-        .sort((left, right) => count(left, action) - count(right, action))
-        .slice(0, Math.ceil(Math.min(pointsOfPlan, candidates.length / 2)));
-      const mostMs = Math.max(quietMs[role], Math.min(quietStarts * startMs, longestQuietMs));
-      return { points, action, afterMs: random.between(0.1, 1) * mostMs };
+        .sort((left, right) => count(left, action) - count(right, action));
+      const mostMs =
+        action === 'pause'
+          ? quietBeforePauseMs
+          : Math.max(quietMs[role], Math.min(quietStarts * startMs, longestQuietMs));
+      return { points, action, patienceMs, afterMs: random.between(0.1, 1) * mostMs };
     },
     fired(point, action) {
       fired.set(keyOf(point, action), count(point, action) + 1);
