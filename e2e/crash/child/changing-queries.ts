@@ -5,8 +5,8 @@ type Query = Parameters<Awaited<ReturnType<Pool['connect']>>['query']>[0];
 /** The pool, `change` applied to each query just before it is sent. */
 export function changingQueries(pool: Pool, change: (query: Query) => Query): Pool {
   return {
-    on: (event, listener) => pool.on(event, listener),
-    removeListener: (event, listener) => pool.removeListener(event, listener),
+    on: pool.on.bind(pool),
+    removeListener: pool.removeListener.bind(pool),
     async connect() {
       const client = await pool.connect();
       return {

@@ -5,7 +5,7 @@ import { type Session, withSession } from './checkout.ts';
 import { isTransactionConflict, mapError } from './map-error.ts';
 import { migrate } from './migrate.ts';
 import type { ResolvedOptions } from './options.ts';
-import type { Pool } from './pool.ts';
+import type { Pool, PoolClient } from './pool.ts';
 import type { Row } from './rows.ts';
 import { type Statement, statement } from './statement.ts';
 
@@ -58,12 +58,19 @@ export function createDatabase(options: ResolvedOptions): Database {
   let borrowed: Pool | undefined;
   let opened: Promise<void> | undefined;
   const onIdleError = () => {}; // pg removes the connection itself; the next call makes a new one.
+  const onConnect = (client: PoolClient) => client.on('error', onIdleError);
+
+  /** A new connection may end with the same packet that made it ready, before whoever asked for it can listen. */
+  function listen(to: Pool): void {
+    to.on('error', onIdleError);
+    to.on('connect', onConnect);
+  }
 
   function pool(): Pool {
     if ('pool' in options) {
       if (!borrowed) {
         borrowed = options.pool;
-        borrowed.on('error', onIdleError);
+        listen(borrowed);
       }
       return borrowed;
     }
@@ -80,9 +87,7 @@ export function createDatabase(options: ResolvedOptions): Database {
         // The server notices that a caller is gone while it still works or waits for it.
         options: '-c client_connection_check_interval=2000',
       });
-      own.on('error', onIdleError);
-      // A new connection may end with the same packet that made it ready, before whoever asked for it can listen.
-      own.on('connect', (client) => client.on('error', onIdleError));
+      listen(own);
     }
     return own;
   }
@@ -139,6 +144,7 @@ export function createDatabase(options: ResolvedOptions): Database {
       clearTimeout(timer);
     }
     borrowed?.removeListener('error', onIdleError);
+    borrowed?.removeListener('connect', onConnect);
     await own?.end();
   }
 

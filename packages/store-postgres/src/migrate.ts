@@ -5,8 +5,6 @@ import { statement } from './statement.ts';
 /** Of the advisory lock. Any constant will do, as long as it stays the same. */
 const lockKey = 7_021_594_113;
 
-const newest = Math.max(...migrations.map(({ version }) => version));
-
 /** Reads the catalogue: `to_regclass` may answer from a cache that is older than the lock. */
 const tableExists = statement(
   'migrations-table',
@@ -24,8 +22,9 @@ const record = statement(
  * A schema that is newer already is left as it is: migrations only add what the version before can live with.
  */
 export async function migrate(session: Session): Promise<void> {
-  if ((await versions(session)).has(newest)) return;
+  const done = await versions(session);
   for (const migration of migrations) {
+    if (done.has(migration.version)) continue;
     await session.script(`
       BEGIN;
       SET LOCAL lock_timeout = '60s';

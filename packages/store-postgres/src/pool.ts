@@ -15,7 +15,9 @@ export interface PoolClient {
 export interface Pool {
   connect(): Promise<PoolClient>;
   on(event: 'error', listener: (error: Error) => void): unknown;
+  on(event: 'connect', listener: (client: PoolClient) => void): unknown;
   removeListener(event: 'error', listener: (error: Error) => void): unknown;
+  removeListener(event: 'connect', listener: (client: PoolClient) => void): unknown;
 }
 
 export interface TypeParsers {

@@ -1,4 +1,6 @@
+import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
+import { type AddressInfo, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createPostgresStore } from '@cygni/store-postgres';
@@ -197,6 +199,44 @@ describe.skipIf(postgresUrl === null)('a store in trouble', () => {
     expect(() => createPostgresStore({ url: 'mysql://u:wrong-canary@h/d' })).toThrow(
       /^createPostgresStore: wrong options: url$/,
     );
+  });
+});
+
+/** Says in one packet that it is ready and that an administrator ends the connection. */
+async function startFickleServer(): Promise<{ readonly url: string } & AsyncDisposable> {
+  const message = (type: string, body: string) => {
+    const head = Buffer.alloc(5);
+    head.write(type);
+    head.writeInt32BE(4 + Buffer.byteLength(body), 1);
+    return Buffer.concat([head, Buffer.from(body)]);
+  };
+  const packet = Buffer.concat([
+    message('R', '\0\0\0\0'),
+    message('Z', 'I'),
+    message('E', 'SFATAL\0C57P01\0Mterminating connection\0\0'),
+  ]);
+  const server = createServer((socket) => {
+    socket.on('error', () => {}).once('data', () => socket.end(packet));
+  });
+  await once(server.listen(0, '127.0.0.1'), 'listening');
+  const { port } = server.address() as AddressInfo;
+  return {
+    url: `postgresql://user:password@127.0.0.1:${port}/database`,
+    async [Symbol.asyncDispose]() {
+      await once(server.close(), 'close');
+    },
+  };
+}
+
+describe('a connection that ends with the packet that made it ready', () => {
+  it.each(['a pool of its own', 'a borrowed pool'])('is reported by %s', async (kind) => {
+    await using server = await startFickleServer();
+    const pool = new pg.Pool({ connectionString: server.url });
+    const store = createPostgresStore(kind === 'a borrowed pool' ? { pool } : { url: server.url });
+    await expect(store.ping(call)).rejects.toMatchObject({ code: 'unavailable', retryable: true });
+    await store.close();
+    expect([pool.listenerCount('error'), pool.listenerCount('connect')]).toEqual([0, 0]);
+    await pool.end();
   });
 });
 

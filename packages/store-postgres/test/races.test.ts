@@ -126,6 +126,23 @@ describe.skipIf(postgresUrl === null)('a race', () => {
       });
     });
 
+    it('is won by the build that comes second, where the first gave its money back', async () => {
+      await store.getAccount('acme', 'USD', capped.limit, call);
+      await database.query(reserveTheRest);
+      const build = await newBuild();
+      await using rival = await createRival(database);
+      await rival.query('UPDATE cygni.accounts SET reserved = 0');
+      const accepting = store.acceptBuild(build, capped, null, call);
+      expect(await untilItWaits(database, accepting)).toBe('waits');
+      await rival.commit();
+      expect(await accepting).toMatchObject({ resource: { id: build.id } });
+      expect(await store.getAccount('acme', 'USD', capped.limit, call)).toMatchObject({
+        reserved: 100,
+        spent: 0,
+        limit: 150,
+      });
+    });
+
     it('is lost by the deployment that comes second', async () => {
       await store.getAccount('acme', 'USD', capped.limit, call);
       await using rival = await createRival(database);

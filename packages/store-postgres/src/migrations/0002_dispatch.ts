@@ -29,5 +29,5 @@ CREATE TABLE cygni.dispatch_turns (
   tenant_id  text COLLATE "C" PRIMARY KEY,
   turn       bigint NOT NULL
 ) WITH (fillfactor = 50);
-`.replaceAll('`', '`'),
+`,
 };

@@ -3,7 +3,7 @@ import { dispatch } from './0002_dispatch.ts';
 import { budgetAlerts } from './0003_budget_alerts.ts';
 import { retention } from './0004_retention.ts';
 import { logArchives } from './0005_log_archives.ts';
-import { logCompression } from './0010_log_compression.ts';
+import { logCompression } from './0006_log_compression.ts';
 
 export interface Migration {
   readonly version: number;

@@ -35,6 +35,7 @@ function accept(name: string, busyAccounts: 'wait' | 'skip'): Statement {
     ),
     account AS MATERIALIZED (
       SELECT account.tenant_id, account.currency, account.period_start,
+             CASE WHEN own_cap THEN account.cap ELSE asked.cap END AS cap, own_cap, ceiling, spent, reserved,
              CASE WHEN own_cap THEN account.cap ELSE asked.cap END - spent - reserved AS available
         FROM (SELECT DISTINCT tenant_id, currency, period_start, cap FROM candidate) AS asked
         JOIN cygni.accounts AS account
@@ -45,7 +46,7 @@ function accept(name: string, busyAccounts: 'wait' | 'skip'): Statement {
     ),
     covered AS MATERIALIZED (
       SELECT *
-        FROM (SELECT candidate.*, available,
+        FROM (SELECT candidate.*, account.available,
                      sum(amount) OVER (PARTITION BY tenant_id, currency, period_start ORDER BY position) AS total
                 FROM candidate JOIN account USING (tenant_id, currency, period_start)
                WHERE EXISTS (SELECT FROM cygni.sources AS source
@@ -66,15 +67,15 @@ function accept(name: string, busyAccounts: 'wait' | 'skip'): Statement {
       SELECT * FROM covered WHERE key IS NULL OR id IN (SELECT resource_id FROM key)
     ),
     reserved AS (
-      UPDATE cygni.accounts AS account
-         SET reserved = account.reserved + sum.amount,
-             cap = CASE WHEN own_cap THEN account.cap ELSE sum.cap END,
-             ceiling = CASE WHEN own_cap THEN ceiling
-                            WHEN sum.cap IS NOT NULL THEN greatest(sum.cap, spent + account.reserved) END
-        FROM (SELECT tenant_id, currency, period_start, min(cap) AS cap, sum(amount)::bigint AS amount
+      UPDATE cygni.accounts AS target
+         SET spent = account.spent, reserved = account.reserved + sum.amount, cap = account.cap,
+             ceiling = CASE WHEN account.own_cap THEN account.ceiling
+                            WHEN account.cap IS NOT NULL THEN greatest(account.cap, account.spent + account.reserved) END
+        FROM (SELECT tenant_id, currency, period_start, sum(amount)::bigint AS amount
                 FROM accepted GROUP BY tenant_id, currency, period_start) AS sum
-       WHERE account.tenant_id = sum.tenant_id AND account.currency = sum.currency
-         AND account.period_start = sum.period_start
+        JOIN account USING (tenant_id, currency, period_start)
+       WHERE target.tenant_id = sum.tenant_id AND target.currency = sum.currency
+         AND target.period_start = sum.period_start
     ),
     build AS (
       INSERT INTO cygni.builds (

@@ -5,7 +5,7 @@ import type { Migration } from './index.ts';
  * the embedded one among them; there the lines stay as they are until they are archived.
  */
 export const logCompression: Migration = {
-  version: 10,
+  version: 6,
   name: 'log_compression',
   sql: `
 DO $$
