@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { call, type Fixture, finished, leaseSeconds } from './store-fixture.ts';
+import { call, digest, type Fixture, finished, leaseSeconds } from './store-fixture.ts';
 import type { TestFunctions } from './test-functions.ts';
 
 export function testClaims({ describe, it, expect }: TestFunctions, current: () => Fixture) {
@@ -152,14 +152,27 @@ export function testClaims({ describe, it, expect }: TestFunctions, current: () 
       expect(await account()).toMatchObject({ reserved: 0, spent: 0 });
     });
 
-    it('ends a build once', async () => {
-      const { store, runningBuild, account } = current();
+    it('ends a build once, and says so to each who ended it in this way', async () => {
+      const { store, runningBuild, account, eventTypes } = current();
       const fence = await runningBuild();
       const results = await Promise.all(
         Array.from({ length: 5 }, () => store.finishBuild(fence, finished, call)),
       );
-      expect(results.filter(Boolean)).toHaveLength(1);
+      expect(results).toEqual(results.map(() => true));
       expect(await account()).toMatchObject({ reserved: 0, spent: 40 });
+      expect((await eventTypes()).filter((type) => type === 'build.finished')).toHaveLength(1);
+    });
+
+    it('refuses to end a build in another way than it has ended', async () => {
+      const { store, runningBuild } = current();
+      const fence = await runningBuild();
+      await store.finishBuild(fence, finished, call);
+      const image = { repository: 'acme/site', digest, sizeBytes: 1 };
+      const failure = { reason: 'oom', message: 'out of memory', platformFault: false } as const;
+      for (const change of [{ state: 'FAILED' }, { image }, { failure }] as const) {
+        expect(await store.finishBuild(fence, { ...finished, ...change }, call)).toBe(false);
+      }
+      expect(await store.finishBuild({ ...fence, attempt: 2 }, finished, call)).toBe(false);
     });
   });
 

@@ -259,6 +259,19 @@ export function testDeployments({ describe, it, expect }: TestFunctions, current
   });
 
   describe('finishDeployment', () => {
+    const evidence: Evidence = {
+      rule: 'health_check_failed',
+      message: 'health check failed: status 500\0',
+      requestedDigest: digest,
+      observedDigest: digest,
+      instances: [{ id: 'i1', state: 'running', reason: null }],
+      probes: [{ time: 't', ok: false, status: 500, durationMs: 1.5, error: 'status 500' }],
+      logLines: ['boom'],
+      rolledBackTo: 1,
+      cost: 5,
+      collectedAt: '2026-01-01T00:00:00.000Z',
+    };
+
     it('makes a success the stable revision', async () => {
       const { store, deployed, account, eventTypes } = current();
       await deployed();
@@ -273,22 +286,24 @@ export function testDeployments({ describe, it, expect }: TestFunctions, current
       expect((await eventTypes()).includes('deployment.finished')).toBe(true);
     });
 
+    it('ends a deployment once, and says so again to who ended it in this way', async () => {
+      const { store, runningDeployment, account, eventTypes } = current();
+      const fence = await runningDeployment();
+      const end = { ...succeeded, charge: 5 };
+      expect(await store.finishDeployment(fence, end, call)).toBe(true);
+      expect(await store.finishDeployment(fence, end, call)).toBe(true);
+      const { state } = failed;
+      expect(await store.finishDeployment(fence, { ...end, state }, call)).toBe(false);
+      expect(await store.finishDeployment(fence, { ...end, evidence }, call)).toBe(false);
+      expect(await store.finishDeployment({ ...fence, attempt: 2 }, end, call)).toBe(false);
+      expect(await account()).toMatchObject({ reserved: 0, spent: 5 });
+      expect((await eventTypes()).filter((type) => type === 'deployment.finished')).toHaveLength(1);
+    });
+
     it('keeps the evidence of a rollback, and the stable revision', async () => {
       const { store, deployed, runningDeployment, eventTypes } = current();
       await deployed();
       const fence = await runningDeployment();
-      const evidence: Evidence = {
-        rule: 'health_check_failed',
-        message: 'health check failed: status 500\0',
-        requestedDigest: digest,
-        observedDigest: digest,
-        instances: [{ id: 'i1', state: 'running', reason: null }],
-        probes: [{ time: 't', ok: false, status: 500, durationMs: 1.5, error: 'status 500' }],
-        logLines: ['boom'],
-        rolledBackTo: 1,
-        cost: 5,
-        collectedAt: '2026-01-01T00:00:00.000Z',
-      };
       const end = { ...failed, state: 'ROLLED_BACK', evidence } as const;
       expect(await store.finishDeployment(fence, end, call)).toBe(true);
       expect(await store.getDeployment('acme', fence.id, call)).toMatchObject({

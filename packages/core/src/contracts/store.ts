@@ -219,7 +219,10 @@ export interface Store extends Adapter {
   claimBuild(id: string, leaseSeconds: number, call: Call): Promise<BuildClaim | null>;
   /** Null: the claim is lost. */
   heartbeatBuild(fence: Fence, leaseSeconds: number, call: Call): Promise<Heartbeat | null>;
-  /** Ends the build, settles its hold and records the event. False: the claim is lost, and nothing changed. */
+  /**
+   * Ends the build, settles its hold and records the event. False: the claim is lost, and nothing changed.
+   * True without a change where this attempt has ended the build in the same way: the answer may have been lost.
+   */
   finishBuild(fence: Fence, finish: BuildFinish, call: Call): Promise<boolean>;
   /**
    * Gives a claim back: the build is queued again and waits to be dispatched (on shutdown, or after a platform
@@ -291,6 +294,7 @@ export interface Store extends Adapter {
    * stable one and marks it healthy. `previousRevision` becomes the stable one before; after a rollback, which
    * leaves a revision behind that nobody wants back, the last one below the target that was healthy. Puts the
    * next queued deployment of the service into the outbox. False: the claim is lost, and nothing changed.
+   * True without a change where this attempt has ended the deployment in the same way.
    */
   finishDeployment(fence: Fence, finish: DeploymentFinish, call: Call): Promise<boolean>;
   /** As `releaseBuild`. */

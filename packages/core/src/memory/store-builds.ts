@@ -31,6 +31,7 @@ import {
   claim,
   finish,
   hasAttemptsLeft,
+  hasEndedAlike,
   held,
   isFree,
   prolong,
@@ -125,7 +126,7 @@ export function buildMethods(state: StoreState) {
 
     finishBuild(fence: Fence, { charge, alertAt = [], ...end }: BuildFinish): boolean {
       const work = held(builds, fence);
-      if (!work) return false;
+      if (!work) return hasEndedAlike(builds, fence, end);
       finish(state, work, end, { charge, alertAt, reason: end.failure?.reason ?? null });
       return true;
     },

@@ -32,6 +32,7 @@ import {
   claim,
   finish,
   hasAttemptsLeft,
+  hasEndedAlike,
   held,
   isFree,
   isOpen,
@@ -223,7 +224,7 @@ export function deploymentMethods(state: StoreState) {
       { charge, alertAt = [], url, ...end }: DeploymentFinish,
     ): boolean {
       const work = held(deployments, fence);
-      if (!work) return false;
+      if (!work) return hasEndedAlike(deployments, fence, end);
       const reason = end.evidence?.rule ?? null;
       finish(state, work, { ...end, phase: 'DONE' }, { charge, alertAt, reason });
       settleService(state, work.resource, url);

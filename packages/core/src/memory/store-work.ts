@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util';
 import type { Fence, Heartbeat, Settlement } from '../contracts/store.ts';
 import type { Build } from '../model/build.ts';
 import type { Deployment } from '../model/deployment.ts';
@@ -9,6 +10,17 @@ export function held<W extends Work>(works: ReadonlyMap<string, W>, fence: Fence
   const work = works.get(fence.id);
   const { resource } = work ?? {};
   return resource?.state === 'RUNNING' && resource.attempt === fence.attempt ? work : undefined;
+}
+
+/** Whether this very attempt has ended the work in this way already. */
+export function hasEndedAlike<Resource extends Build | Deployment>(
+  works: ReadonlyMap<string, Work<Resource>>,
+  fence: Fence,
+  end: Partial<Resource>,
+): boolean {
+  const { resource } = works.get(fence.id) ?? {};
+  if (resource?.attempt !== fence.attempt) return false;
+  return isDeepStrictEqual({ ...resource, ...end }, resource);
 }
 
 export function isOpen({ resource }: Work): boolean {

@@ -20,7 +20,8 @@ export type Verdict =
  * $1: the candidates, in their order; those of one account name the same cap, and no two the same key.
  *
  * Each account is locked first: who waits for it sees what the others left. Of an account's candidates those are
- * accepted that the money covers together with all that come before them. A candidate whose key was used counts
+ * accepted that the money covers together with all that come before them; it is written from what was locked, since
+ * PostgreSQL checks constraints on the row as the snapshot has it before it reads it again. A candidate whose key was used counts
  * as well until then: too much may be refused, never too much accepted.
  */
 function accept(name: string, busyAccounts: 'wait' | 'skip'): Statement {
@@ -68,7 +69,7 @@ function accept(name: string, busyAccounts: 'wait' | 'skip'): Statement {
     ),
     reserved AS (
       UPDATE cygni.accounts AS target
-         SET spent = account.spent, reserved = account.reserved + sum.amount, cap = account.cap,
+         SET reserved = account.reserved + sum.amount, cap = account.cap,
              ceiling = CASE WHEN account.own_cap THEN account.ceiling
                             WHEN account.cap IS NOT NULL THEN greatest(account.cap, account.spent + account.reserved) END
         FROM (SELECT tenant_id, currency, period_start, sum(amount)::bigint AS amount

@@ -55,6 +55,14 @@ const finish = statement(
   SELECT id FROM ended`,
 );
 
+/** $1 to $5 as above. */
+const endedAlike = statement(
+  'build-ended-alike',
+  `SELECT id FROM cygni.builds
+    WHERE id = $1 AND attempt = $2 AND state = $3
+      AND image::text IS NOT DISTINCT FROM $4 AND failure::text IS NOT DISTINCT FROM $5`,
+);
+
 /** $1 build, $2 attempt, $3 whether the attempt counts. One that is to be cancelled ends here: nobody would take it. */
 const release = statement(
   'build-release',
@@ -101,8 +109,9 @@ export function buildClaimOperations(
     async finishBuild({ id, attempt }, { state, image, failure, charge, alertAt = [] }, call) {
       const documents = [image, failure].map((each) => each && JSON.stringify(each));
       const reason = failure?.reason ?? null;
-      const values = [id, attempt, state, ...documents, charge, reason, alertAt];
-      return (await database.run(finish, values, call)).length > 0;
+      const end = [id, attempt, state, ...documents];
+      const ended = await database.run(finish, [...end, charge, reason, alertAt], call);
+      return ended.length > 0 || (await database.run(endedAlike, end, call)).length > 0;
     },
     async releaseBuild({ id, attempt }, { countAttempt }, call) {
       return (await database.run(release, [id, attempt, countAttempt], call)).length > 0;

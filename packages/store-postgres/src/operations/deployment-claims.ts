@@ -93,6 +93,13 @@ const finish = statement(
   SELECT tenant_id AS "tenantId", service, revision, kind FROM ended`,
 );
 
+/** $1 to $4 as above. */
+const endedAlike = statement(
+  'deployment-ended-alike',
+  `SELECT id FROM cygni.deployments
+    WHERE id = $1 AND attempt = $2 AND state = $3 AND evidence::text IS NOT DISTINCT FROM $4`,
+);
+
 /** $1 tenant, $2 service, $3 revision, $4 address or null, $5 whether by a rollback. */
 const makeStable = statement(
   'service-make-stable',
@@ -223,9 +230,9 @@ export function deploymentClaimOperations(
       const reason = evidence?.rule ?? null;
       return database.transaction(async (session) => {
         if (!(await lockServiceOf(session, id))) return false;
-        const values = [id, attempt, state, document, charge, reason, alertAt];
-        const [ended] = await session.run(finish, values);
-        if (!ended) return false;
+        const end = [id, attempt, state, document];
+        const [ended] = await session.run(finish, [...end, charge, reason, alertAt]);
+        if (!ended) return (await session.run(endedAlike, end)).length > 0;
         const service = [ended.tenantId, ended.service];
         if (state === 'SUCCEEDED') {
           const byRollback = ended.kind === 'rollback';

@@ -57,35 +57,40 @@ export const builds: readonly Mutant[] = [
         'too much is refused at worst, and who was refused in company is asked again alone',
     },
     {
-      find: 'cap = CASE WHEN own_cap THEN account.cap ELSE sum.cap END',
-      replace: 'cap = sum.cap',
+      find: 'CASE WHEN own_cap THEN account.cap ELSE asked.cap END AS cap',
+      replace: 'asked.cap AS cap',
       why: "the tenant's own cap stays",
     },
     {
-      find: 'ceiling = CASE WHEN own_cap THEN ceiling',
-      replace: 'ceiling = CASE WHEN false THEN ceiling',
+      find: 'ceiling = CASE WHEN account.own_cap THEN account.ceiling',
+      replace: 'ceiling = CASE WHEN false THEN account.ceiling',
       why: "the ceiling of the tenant's own cap stays",
     },
     {
-      find: 'greatest(sum.cap, spent + account.reserved)',
-      replace: 'sum.cap',
+      find: 'greatest(account.cap, account.spent + account.reserved)',
+      replace: 'account.cap',
       why: 'a policy that lowers the cap below what is in use does not lock the account',
       equivalent: 'nothing is accepted unless the cap covers what is in use',
     },
     {
-      find: 'account.tenant_id = sum.tenant_id AND',
+      find: 'target.tenant_id = sum.tenant_id AND',
       replace: '',
       why: "no other tenant's money is reserved",
     },
     {
-      find: 'AND account.currency = sum.currency',
+      find: 'AND target.currency = sum.currency',
       replace: '',
       why: 'no money of another currency is reserved',
     },
     {
-      find: 'AND account.period_start = sum.period_start',
+      find: 'AND target.period_start = sum.period_start',
       replace: '',
       why: 'no money of another period is reserved',
+    },
+    {
+      find: 'SET reserved = account.reserved + sum',
+      replace: 'SET reserved = target.reserved + sum',
+      why: 'money that is given back while an acceptance waits for it is there',
     },
     {
       find: 'WHERE source.tenant_id = candidate.tenant_id AND source.id = candidate.source_id',
@@ -133,6 +138,28 @@ export const builds: readonly Mutant[] = [
     },
   ]),
 
+  ...mutantsOf('build-ended-alike', [
+    {
+      find: 'AND attempt = $2',
+      replace: 'AND $2::integer IS NOT NULL',
+      why: 'only the attempt that ended the build is told that it did',
+    },
+    {
+      find: 'AND state = $3',
+      replace: 'AND $3::text IS NOT NULL',
+      why: 'who would have ended it in another way is told that it did not',
+    },
+    {
+      find: 'image::text IS NOT DISTINCT FROM $4',
+      replace: '$4::text IS NOT DISTINCT FROM $4',
+      why: 'who would have ended it with another image is told that it did not',
+    },
+    {
+      find: 'failure::text IS NOT DISTINCT FROM $5',
+      replace: '$5::text IS NOT DISTINCT FROM $5',
+      why: 'who would have ended it for another reason is told that it did not',
+    },
+  ]),
   ...mutantsOf('build-claim', [
     {
       find: "(state = 'QUEUED' AND dispatched)",

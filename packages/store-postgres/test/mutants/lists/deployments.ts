@@ -71,6 +71,23 @@ export const deployments: readonly Mutant[] = [
     { find: "AND state = 'QUEUED'", replace: '', why: 'what runs, runs on' },
   ]),
 
+  ...mutantsOf('deployment-ended-alike', [
+    {
+      find: 'AND attempt = $2',
+      replace: 'AND $2::integer IS NOT NULL',
+      why: 'only the attempt that ended the deployment is told that it did',
+    },
+    {
+      find: 'AND state = $3',
+      replace: 'AND $3::text IS NOT NULL',
+      why: 'who would have ended it in another way is told that it did not',
+    },
+    {
+      find: 'evidence::text IS NOT DISTINCT FROM $4',
+      replace: '$4::text IS NOT DISTINCT FROM $4',
+      why: 'who would have ended it with other evidence is told that it did not',
+    },
+  ]),
   ...mutantsOf('deployment-claim', [
     {
       find: "AND (state = 'QUEUED' OR (state = 'RUNNING' AND lease_until < now()))",

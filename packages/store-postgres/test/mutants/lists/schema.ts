@@ -168,7 +168,7 @@ export const schema: readonly Mutant[] = [
       why: 'who waited for another looks whether anything is left to do',
     },
     {
-      find: 'if ((await versions(session)).has(newest)) return;',
+      find: 'if (done.has(migration.version)) continue;',
       replace: '',
       why: 'a schema that is as it should be is locked by nobody',
     },
