@@ -36,7 +36,7 @@ describe.skipIf(postgresUrl === null)('PostgreSQL', () => {
 
 /** What grows older. */
 const times = {
-  builds: ['lease_until', 'enqueued_at', 'created_at', 'finished_at'],
+  builds: ['lease_until', 'enqueued_at', 'created_at', 'finished_at', 'run_began_at'],
   deployments: ['lease_until', 'enqueued_at', 'created_at', 'finished_at'],
   revisions: ['created_at', 'healthy_at', 'replaced_at'],
   sources: ['created_at'],

@@ -16,6 +16,7 @@ export function testAcceptance({ describe, it, expect }: TestFunctions, current:
         estimate: 100,
         cost: null,
         finishedAt: null,
+        cache: null,
       });
       expect(await store.getBuild(build.tenantId, build.id, call)).toEqual(resource);
       expect(await messages()).toEqual([{ v: 1, kind: 'build', id: build.id }]);

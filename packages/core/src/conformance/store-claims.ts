@@ -66,6 +66,42 @@ export function testClaims({ describe, it, expect }: TestFunctions, current: () 
       expect(await account()).toMatchObject({ reserved: 100, spent: 0 });
     });
 
+    it('tells which run goes on, for how long, and how much of its log is stored', async () => {
+      const { store, dispatchedBuild, dispatchAll, runningBuild, elapse } = current();
+      const other = await runningBuild();
+      const id = await dispatchedBuild();
+      const claim = async () => (await store.claimBuild(id, leaseSeconds, call))?.run;
+      const append = (attempt: number, position: number) => {
+        const lines = ['a', 'b', 'c'].map((text) => ({ time: '2026-01-01T00:00:00.000Z', text }));
+        return store.appendLog({ id, attempt, position, lines }, call);
+      };
+      expect(await claim()).toMatchObject({ attempt: 1, logPosition: 0 });
+      const line = { time: '2026-01-01T00:00:00.000Z', text: 'of another build' };
+      await store.appendLog({ ...other, position: 50, lines: [line] }, call);
+      await append(1, 1);
+      await append(1, 4);
+      await elapse(leaseSeconds + 1);
+      const second = await claim();
+      expect(second).toMatchObject({ attempt: 1, logPosition: 6 });
+      expect(Math.floor(second?.ageSeconds ?? 0)).toBe(leaseSeconds + 1);
+      await append(2, 7);
+      await store.releaseBuild({ id, attempt: 2 }, { countAttempt: false }, call);
+      await dispatchAll();
+      expect(await claim()).toMatchObject({ attempt: 1, logPosition: 9 });
+    });
+
+    it('begins another run once an attempt that counts was given back', async () => {
+      const { store, runningBuild, dispatchAll } = current();
+      const fence = await runningBuild();
+      const lines = [{ time: '2026-01-01T00:00:00.000Z', text: 'of the first run' }];
+      await store.appendLog({ ...fence, position: 1, lines }, call);
+      await store.releaseBuild(fence, { countAttempt: true }, call);
+      await dispatchAll();
+      const claim = await store.claimBuild(fence.id, leaseSeconds, call);
+      expect(claim?.run).toMatchObject({ attempt: 2, logPosition: 0 });
+      expect(Math.floor(claim?.run.ageSeconds ?? -1)).toBe(0);
+    });
+
     it('is had as often as the build may be tried', async () => {
       const { store, dispatchedBuild, elapse } = current();
       const id = await dispatchedBuild({ maximumAttempts: 2 });
@@ -130,6 +166,14 @@ export function testClaims({ describe, it, expect }: TestFunctions, current: () 
       expect(typeof build?.finishedAt).toBe('string');
       expect(await account()).toMatchObject({ reserved: 0, spent: 40 });
       expect((await eventTypes()).includes('build.finished')).toBe(true);
+    });
+
+    it('keeps what the layer cache did', async () => {
+      const { store, runningBuild } = current();
+      const fence = await runningBuild();
+      const cache = { hits: 3, misses: 1, degraded: true };
+      await store.finishBuild(fence, { ...finished, cache }, call);
+      expect(await store.getBuild('acme', fence.id, call)).toMatchObject({ cache });
     });
 
     it('charges what was held at the most', async () => {

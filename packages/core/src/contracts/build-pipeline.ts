@@ -1,4 +1,4 @@
-import type { FailureReason, MachineSize } from '../model/build.ts';
+import type { CacheUse, FailureReason, MachineSize } from '../model/build.ts';
 import type { Adapter, Call } from './call.ts';
 import type { RepositoryLocation } from './registry.ts';
 
@@ -14,7 +14,7 @@ export interface BuildSource {
 
 export interface BuildJob {
   readonly buildId: string;
-  /** The fence: external effects are named by (buildId, attempt). Starts at 1. */
+  /** External effects are named by (buildId, attempt): the attempt that began the run. Starts at 1. */
   readonly attempt: number;
   readonly tenantId: string;
   readonly source: BuildSource;
@@ -34,14 +34,6 @@ export interface PipelineLogLine {
   /** ISO 8601 */
   readonly time: string;
   readonly text: string;
-}
-
-/** What the layer cache did for one build. */
-export interface CacheUse {
-  readonly hits: number;
-  readonly misses: number;
-  /** A layer could not be read from the cache or written to it, so that later builds stay slow. */
-  readonly degraded: boolean;
 }
 
 export type BuildOutcome =

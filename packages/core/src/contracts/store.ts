@@ -1,5 +1,12 @@
 import type { Account } from '../model/budget.ts';
-import type { Build, BuildFailure, BuildState, BuiltImage, MachineSize } from '../model/build.ts';
+import type {
+  Build,
+  BuildFailure,
+  BuildState,
+  BuiltImage,
+  CacheUse,
+  MachineSize,
+} from '../model/build.ts';
 import type {
   Deployment,
   DeploymentPhase,
@@ -67,6 +74,20 @@ export interface BuildClaim {
   readonly source: Source;
   /** How often it may be tried again after this attempt. Attempts given back uncounted do not lessen it. */
   readonly attemptsLeft: number;
+  readonly run: UnfinishedRun;
+}
+
+/**
+ * What goes on under a name of its own while claims on it change hands: begun by the first claim after the build was
+ * accepted or given back as a counted attempt, and left as it is by one that expired or was given back uncounted.
+ */
+export interface UnfinishedRun {
+  /** The attempt that began it. */
+  readonly attempt: number;
+  /** Since it began, by the store's clock. */
+  readonly ageSeconds: number;
+  /** How many lines of its log are stored. */
+  readonly logPosition: number;
 }
 
 /** What settles a hold. */
@@ -83,6 +104,8 @@ export interface Settlement {
 export interface BuildFinish extends Settlement {
   readonly state: Exclude<BuildState, 'QUEUED' | 'RUNNING'>;
   readonly image: BuiltImage | null;
+  /** Default: null. */
+  readonly cache?: CacheUse | null;
   readonly failure: BuildFailure | null;
 }
 
@@ -92,7 +115,7 @@ export interface Heartbeat {
 }
 
 export interface LogAppend extends Fence {
-  /** Position of the first line within the attempt. An append of the same position again is ignored. */
+  /** Position of the first line within the run. An append of the same position again is ignored. */
   readonly position: number;
   readonly lines: readonly { readonly time: string; readonly text: string }[];
 }

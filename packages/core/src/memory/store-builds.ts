@@ -72,6 +72,7 @@ export function buildMethods(state: StoreState) {
         attempt: 0,
         cancelRequested: false,
         image: null,
+        cache: null,
         failure: null,
         currency,
         estimate: amount,
@@ -88,6 +89,7 @@ export function buildMethods(state: StoreState) {
         cancelRequested: false,
         leaseUntil: null,
         dispatched: false,
+        run: null,
         enqueuedAt: state.now(),
         log: [],
         archive: null,
@@ -118,23 +120,35 @@ export function buildMethods(state: StoreState) {
       const source = state.sources.get(keyOf(tenantId, sourceId));
       if (!source) throw new CygniError('internal', 'a build without its source');
       const attemptsLeft = work.resource.maximumAttempts - work.countedAttempts;
-      return { build: work.resource, source, attemptsLeft };
+      work.run ??= { attempt: work.resource.attempt, beganAt: state.now(), logPosition: 0 };
+      const { beganAt, ...run } = work.run;
+      const ageSeconds = (state.now() - beganAt) / 1000;
+      return { build: work.resource, source, attemptsLeft, run: { ...run, ageSeconds } };
     },
 
     heartbeatBuild: (fence: Fence, leaseSeconds: number): Heartbeat | null =>
       prolong(state, held(builds, fence), leaseSeconds),
 
-    finishBuild(fence: Fence, { charge, alertAt = [], ...end }: BuildFinish): boolean {
+    finishBuild(
+      fence: Fence,
+      { charge, alertAt = [], cache = null, ...end }: BuildFinish,
+    ): boolean {
       const work = held(builds, fence);
       if (!work) return hasEndedAlike(builds, fence, end);
-      finish(state, work, end, { charge, alertAt, reason: end.failure?.reason ?? null });
+      finish(
+        state,
+        work,
+        { ...end, cache },
+        { charge, alertAt, reason: end.failure?.reason ?? null },
+      );
       return true;
     },
 
     releaseBuild(fence: Fence, { countAttempt }: { readonly countAttempt: boolean }): boolean {
       const work = held(builds, fence);
       if (!work) return false;
-      if (!countAttempt) work.countedAttempts -= 1;
+      if (countAttempt) work.run = null;
+      else work.countedAttempts -= 1;
       if (work.cancelRequested) {
         finish(state, work, { state: 'CANCELLED' }, { charge: 0, reason: 'cancelled' });
         return true;
@@ -170,6 +184,10 @@ export function buildMethods(state: StoreState) {
       const key = `${fence.attempt}/${position}`;
       if (lines.length === 0 || work.appended.has(key)) return true;
       work.appended.add(key);
+      if (work.run) {
+        const last = position + lines.length - 1;
+        work.run.logPosition = Math.max(work.run.logPosition, last);
+      }
       for (const { time, text } of lines) {
         work.log.push({ sequence: work.log.length + 1, attempt: fence.attempt, time, text });
       }

@@ -25,6 +25,8 @@ export interface Work<Resource extends Build | Deployment = Build | Deployment> 
 export interface BuildWork extends Work<Build> {
   /** It was let through to the queue since it was queued last. */
   dispatched: boolean;
+  /** Null: the next claim begins one. `beganAt` is in ms. */
+  run: { readonly attempt: number; readonly beganAt: number; logPosition: number } | null;
   log: LogLine[];
   /** The artifact that has the log, or, under a lease (in ms), that is being written. */
   archive: { readonly key: string; readonly leaseUntil: number | null } | null;

@@ -76,6 +76,15 @@ export const builtImageSchema = z.strictObject({
 });
 export type BuiltImage = z.output<typeof builtImageSchema>;
 
+/** What the layer cache did for a build. */
+export const cacheUseSchema = z.strictObject({
+  hits: z.int().nonnegative(),
+  misses: z.int().nonnegative(),
+  /** A layer could not be read from the cache or written to it, so that later builds stay slow. */
+  degraded: z.boolean(),
+});
+export type CacheUse = z.output<typeof cacheUseSchema>;
+
 export const buildFailureSchema = z.strictObject({
   reason: z.enum(failureReasons),
   message: z.string(),
@@ -101,6 +110,8 @@ export const buildSchema = z.strictObject({
   maximumAttempts: z.int().positive(),
   cancelRequested: z.boolean(),
   image: builtImageSchema.nullable(),
+  /** Null where the build has not succeeded, or used no cache. */
+  cache: cacheUseSchema.nullable(),
   failure: buildFailureSchema.nullable(),
   currency: z.string(),
   /** Reserved when the build was accepted; micro-units. */

@@ -6,7 +6,7 @@ import { type Build, isPlatformFault } from '../model/build.ts';
 import { lastWords, type PlatformContext } from './context.ts';
 import { holdLease } from './lease.ts';
 import { retryWhileUnavailable } from './retry.ts';
-import { type BuildVerdict, runBuild } from './run-build.ts';
+import { type BuildVerdict, runBuild, runOf } from './run-build.ts';
 
 const longestRetryDelayMs = 60_000;
 
@@ -38,7 +38,7 @@ export async function workOnBuild(
       call,
     );
     const verdict = await runBuild(context, claim, lease, call);
-    const durationMs = clock.monotonic() - startedAt;
+    const durationMs = runOf(context, claim).ageSeconds * 1000 + clock.monotonic() - startedAt;
     await finish(context, claim, verdict, durationMs, { ...call, signal: lease.signal });
   } catch (error) {
     if (isCygniError(error, 'lease_lost')) {
@@ -101,7 +101,8 @@ function finishOf(
   const { alertAt } = budget;
   if (verdict.status === 'succeeded') {
     const charge = budget.charge({ ...usage, imageBytes: verdict.image.sizeBytes });
-    return { state: 'SUCCEEDED', image: verdict.image, failure: null, charge, alertAt };
+    const { image, cache } = verdict;
+    return { state: 'SUCCEEDED', image, cache, failure: null, charge, alertAt };
   }
   const platformFault = isPlatformFault(verdict.reason);
   return {

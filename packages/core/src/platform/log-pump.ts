@@ -16,6 +16,8 @@ export interface LogPumpOptions {
   readonly redact: (text: string) => string;
   /** Bytes of log that one attempt may store. What is over is dropped, with a mark in the log. */
   readonly maximumBytes: number;
+  /** The position of the last line that is stored already. */
+  readonly after: number;
 }
 
 /**
@@ -75,7 +77,7 @@ export async function pumpLog(
     pending.push({ ...line, text });
   }
 
-  for await (const line of run.logs({ after: 0 }, call)) {
+  for await (const line of run.logs({ after: options.after }, call)) {
     if (full) {
       metrics.logDropped.inc();
       continue;

@@ -1,8 +1,8 @@
 import type { BuildJob, BuildOutcome, BuildRun } from '../contracts/build-pipeline.ts';
 import type { Call } from '../contracts/call.ts';
-import type { BuildClaim } from '../contracts/store.ts';
+import type { BuildClaim, UnfinishedRun } from '../contracts/store.ts';
 import { abortedError, isCygniError } from '../errors.ts';
-import type { Build, BuiltImage } from '../model/build.ts';
+import type { Build, BuiltImage, CacheUse } from '../model/build.ts';
 import { repositoryOf } from '../model/names.ts';
 import { lastWords, type PlatformContext } from './context.ts';
 import type { Lease } from './lease.ts';
@@ -13,7 +13,7 @@ import { settleOrAbort } from './settle-or-abort.ts';
 
 /** The image that a run pushed and the registry confirmed, or why there is none. */
 export type BuildVerdict =
-  | { readonly status: 'succeeded'; readonly image: BuiltImage }
+  | { readonly status: 'succeeded'; readonly image: BuiltImage; readonly cache: CacheUse | null }
   | Extract<BuildOutcome, { status: 'failed' }>;
 
 /**
@@ -29,10 +29,12 @@ export async function runBuild(
   const { pipeline, settings } = context;
   const { build } = claim;
   const call: Call = { ...outer, signal: lease.signal };
-  const deadline = AbortSignal.timeout(build.timeoutSeconds * 1000);
+  const { attempt, ageSeconds, logPosition } = runOf(context, claim);
+  const secondsLeft = Math.max(0, build.timeoutSeconds - ageSeconds);
+  const deadline = AbortSignal.timeout(secondsLeft * 1000);
   let run: BuildRun | undefined;
   try {
-    const job = await prepareJob(context, claim, call);
+    const job = await prepareJob(context, claim, attempt, call);
     run = await pipeline.start(job, call);
     const pumped = pumpLog(
       run,
@@ -41,6 +43,7 @@ export async function runBuild(
         ...context,
         redact: createRedactor([job.destination.credentials?.password ?? '']),
         maximumBytes: settings.maximumLogBytes,
+        after: logPosition,
       },
       call,
     );
@@ -62,9 +65,15 @@ export async function runBuild(
   }
 }
 
+/** The run that the claim goes on with: the one that was begun before it where the pipeline finds it again, else its own. */
+export function runOf({ pipeline }: PlatformContext, { build, run }: BuildClaim): UnfinishedRun {
+  return pipeline.supports.adopt ? run : { attempt: build.attempt, ageSeconds: 0, logPosition: 0 };
+}
+
 async function prepareJob(
   context: PlatformContext,
   { build, source }: BuildClaim,
+  attempt: number,
   call: Call,
 ): Promise<BuildJob> {
   const { registry, artifacts } = context;
@@ -75,7 +84,7 @@ async function prepareJob(
   });
   return {
     buildId: build.id,
-    attempt: build.attempt,
+    attempt,
     tenantId: build.tenantId,
     source: {
       sizeBytes: source.sizeBytes,
@@ -133,7 +142,8 @@ async function confirm(
     const message = `the image has ${sizeBytes} bytes; ${settings.maximumImageBytes} are allowed`;
     return { status: 'failed', reason: 'user_error', message };
   }
-  return { status: 'succeeded', image: { repository, digest: outcome.digest, sizeBytes } };
+  const { digest, cache } = outcome;
+  return { status: 'succeeded', image: { repository, digest, sizeBytes }, cache };
 }
 
 /** The user's tags go on the confirmed digest only, so that none ever points at a build that failed. Null: all are set. */

@@ -1,5 +1,6 @@
 import {
   type Build,
+  type BuildJob,
   createMeteredBudget,
   isCygniError,
   isTerminalBuildState,
@@ -146,6 +147,38 @@ describe('a build', () => {
     await test.platform.stop();
     expect(await test.store.getBuild(tenant, id, testCall())).toMatchObject({ state: 'QUEUED' });
     await test[Symbol.asyncDispose]();
+  });
+
+  it('goes on in another process, where the builder outlives the one that started it', async () => {
+    const jobs: BuildJob[] = [];
+    const release = Promise.withResolvers<void>();
+    const pipeline = createScriptedPipeline(
+      async (job, run) => {
+        jobs.push(job);
+        run.print('first');
+        await release.promise;
+        run.print('last');
+        return { status: 'succeeded', digest: knownDigest, sizeBytes: 1, cache: null };
+      },
+      { adopt: true },
+    );
+    await using first = await startPlatform({ pipeline });
+    const { store, artifacts } = first;
+    const id = await first.build(tenant);
+    await first.until(async () => {
+      const lines = await store.readLog(tenant, id, { after: 0, limit: 1 }, testCall());
+      return lines.length > 0 || undefined;
+    });
+    await first.platform.stop();
+    await using second = await startPlatform({ pipeline, store, artifacts });
+    await second.until(async () => {
+      const { attempt } = await second.platform.builds.get(tenant, id, testCall());
+      return attempt === 2 || undefined;
+    });
+    release.resolve();
+    expect(await ended(second, id)).toMatchObject({ state: 'SUCCEEDED', attempt: 2 });
+    expect(jobs.map(({ attempt }) => attempt)).toEqual([1]);
+    expect(await logOf(second, id)).toEqual(['first', 'last']);
   });
 
   it('is refused with the figures when its worst case does not fit the budget', async () => {

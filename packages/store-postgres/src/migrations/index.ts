@@ -4,6 +4,8 @@ import { budgetAlerts } from './0003_budget_alerts.ts';
 import { retention } from './0004_retention.ts';
 import { logArchives } from './0005_log_archives.ts';
 import { logCompression } from './0006_log_compression.ts';
+import { runs } from './0007_runs.ts';
+import { buildCache } from './0008_build_cache.ts';
 
 export interface Migration {
   readonly version: number;
@@ -19,4 +21,6 @@ export const migrations: readonly Migration[] = [
   retention,
   logArchives,
   logCompression,
+  runs,
+  buildCache,
 ];

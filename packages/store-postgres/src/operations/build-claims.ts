@@ -8,13 +8,21 @@ import { ending } from './ending.ts';
 
 const attemptsSchema = z.strictObject({ attemptsLeft: z.int().nonnegative() });
 
+const runSchema = z.strictObject({
+  attempt: z.int().positive(),
+  ageSeconds: z.number().nonnegative(),
+  logPosition: z.int().nonnegative(),
+});
+
 /** $1 build, $2 seconds. */
 const claim = statement(
   'build-claim',
   `WITH build AS (
     UPDATE cygni.builds
        SET state = 'RUNNING', attempt = attempt + 1, counted_attempts = counted_attempts + 1,
-           lease_until = now() + $2::float8 * interval '1 second', started_at = coalesce(started_at, now())
+           lease_until = now() + $2::float8 * interval '1 second', started_at = coalesce(started_at, now()),
+           run = coalesce(run, attempt + 1),
+           run_began_at = CASE WHEN run IS NULL THEN now() ELSE run_began_at END
      WHERE id = $1
        AND ((state = 'QUEUED' AND dispatched) OR (state = 'RUNNING' AND lease_until < now()))
        AND counted_attempts < maximum_attempts
@@ -28,7 +36,12 @@ const claim = statement(
          source.id AS "source.id", source.tenant_id AS "source.tenantId", source.key AS "source.key",
          source.size_bytes AS "source.sizeBytes", source.sha256 AS "source.sha256",
          source.created_at AS "source.createdAt",
-         build.maximum_attempts - build.counted_attempts AS "claim.attemptsLeft"
+         build.maximum_attempts - build.counted_attempts AS "claim.attemptsLeft",
+         build.run AS "run.attempt",
+         greatest(0, extract(epoch FROM now() - build.run_began_at)::float8) AS "run.ageSeconds",
+         (SELECT coalesce(max(position + line_count - 1), 0)
+            FROM cygni.log_chunks
+           WHERE build_id = build.id AND attempt >= build.run) AS "run.logPosition"
     FROM build JOIN cygni.sources AS source ON source.tenant_id = build.tenant_id AND source.id = build.source_id`,
 );
 
@@ -41,12 +54,12 @@ const heartbeat = statement(
    RETURNING cancel_requested AS "cancelRequested"`,
 );
 
-/** $1 build, $2 attempt, $3 state, $4 image, $5 failure, $6 charge, $7 reason, $8 thresholds. */
+/** $1 build, $2 attempt, $3 state, $4 image, $5 failure, $6 charge, $7 reason, $8 thresholds, $9 cache. */
 const finish = statement(
   'build-finish',
   `WITH ended AS (
     UPDATE cygni.builds
-       SET state = $3, image = $4, failure = $5, cost = least($6::bigint, estimate),
+       SET state = $3, image = $4, failure = $5, cache = $9, cost = least($6::bigint, estimate),
            lease_until = NULL, finished_at = now()
      WHERE id = $1 AND attempt = $2 AND state = 'RUNNING'
     RETURNING tenant_id, id, state, cost, $7::text AS reason
@@ -72,7 +85,8 @@ const release = statement(
            cost = CASE WHEN cancel_requested THEN 0 END,
            finished_at = CASE WHEN cancel_requested THEN now() END,
            counted_attempts = counted_attempts - CASE WHEN $3::boolean THEN 0 ELSE 1 END,
-           lease_until = NULL, enqueued_at = now(), dispatched = false
+           lease_until = NULL, enqueued_at = now(), dispatched = false,
+           run = CASE WHEN $3 THEN NULL ELSE run END
      WHERE id = $1 AND attempt = $2 AND state = 'RUNNING'
     RETURNING *
   ),
@@ -100,17 +114,23 @@ export function buildClaimOperations(
         build: buildOf(own(row)),
         source: parseRow(sourceSchema, part(row, 'source')),
         ...parseRow(attemptsSchema, part(row, 'claim')),
+        run: parseRow(runSchema, part(row, 'run')),
       };
     },
     async heartbeatBuild({ id, attempt }, leaseSeconds, call) {
       const [row] = await database.run(heartbeat, [id, attempt, leaseSeconds], call);
       return row ? { cancelRequested: row.cancelRequested === true } : null;
     },
-    async finishBuild({ id, attempt }, { state, image, failure, charge, alertAt = [] }, call) {
+    async finishBuild(
+      { id, attempt },
+      { state, image, cache = null, failure, charge, alertAt = [] },
+      call,
+    ) {
       const documents = [image, failure].map((each) => each && JSON.stringify(each));
       const reason = failure?.reason ?? null;
       const end = [id, attempt, state, ...documents];
-      const ended = await database.run(finish, [...end, charge, reason, alertAt], call);
+      const values = [...end, charge, reason, alertAt, cache && JSON.stringify(cache)];
+      const ended = await database.run(finish, values, call);
       return ended.length > 0 || (await database.run(endedAlike, end, call)).length > 0;
     },
     async releaseBuild({ id, attempt }, { countAttempt }, call) {

@@ -35,7 +35,7 @@ export const buildColumns = `
   build.id, build.tenant_id AS "tenantId", build.state, build.source_id AS "sourceId", build.repository, build.tags,
   build.dockerfile, build.target, build.build_arguments AS "buildArguments", build.machine,
   build.timeout_seconds AS "timeoutSeconds", build.attempt, build.maximum_attempts AS "maximumAttempts",
-  build.cancel_requested AS "cancelRequested", build.image, build.failure, build.currency, build.estimate, build.cost,
+  build.cancel_requested AS "cancelRequested", build.image, build.cache, build.failure, build.currency, build.estimate, build.cost,
   build.created_at AS "createdAt", build.started_at AS "startedAt", build.finished_at AS "finishedAt"`;
 
 const read = statement(
@@ -185,6 +185,7 @@ function acceptedBuild(
     attempt: 0,
     cancelRequested: false,
     image: null,
+    cache: null,
     failure: null,
     currency: reservation.currency,
     estimate: reservation.amount,

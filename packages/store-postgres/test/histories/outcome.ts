@@ -16,6 +16,10 @@ export async function outcomeOf(work: Promise<unknown>): Promise<Outcome> {
   }
 }
 
+function isTime(name: string, value: unknown): boolean {
+  return name === 'ageSeconds' || (name.endsWith('At') && typeof value === 'string');
+}
+
 /** Keeps whether there is a time. */
 export function withoutTimes(value: unknown): unknown {
   if (Array.isArray(value)) return value.map(withoutTimes);
@@ -23,7 +27,7 @@ export function withoutTimes(value: unknown): unknown {
   return Object.fromEntries(
     Object.entries(value).map(([name, each]) => [
       name,
-      name.endsWith('At') && typeof each === 'string' ? 'a time' : withoutTimes(each),
+      isTime(name, each) ? 'a time' : withoutTimes(each),
     ]),
   );
 }

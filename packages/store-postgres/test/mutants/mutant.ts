@@ -1,3 +1,4 @@
+import { writeFileSync } from 'node:fs';
 import { z } from 'zod';
 
 export const mutantSchema = z.strictObject({
@@ -33,6 +34,12 @@ export function mutate(text: string, { place, find, replace }: Mutant): string {
   const found = text.split(find).length - 1;
   if (found !== 1) throw new Error(`${place}: found ${found} times: ${find}`);
   return text.replace(find, () => replace);
+}
+
+/** Leaves a mark for the runner that the mutant is at work. */
+export function markAtWork(): void {
+  const { CYGNI_AT_WORK: file } = process.env;
+  if (file) writeFileSync(file, '');
 }
 
 export function describeMutant({ find, replace }: Mutant): string {

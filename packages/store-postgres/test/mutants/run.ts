@@ -1,5 +1,6 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { existsSync } from 'node:fs';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -87,11 +88,14 @@ async function main(): Promise<void> {
       const [index, mutant] = next;
       const start = performance.now();
       const tests = testsOf(mutant, recorded);
+      const mark = join(directory, `mutant-${index}.at-work`);
       const result = await run(`mutant-${index}`, ['--bail=1', '.test.ts'], {
+        CYGNI_AT_WORK: mark,
         CYGNI_MUTANT: JSON.stringify(mutant),
         ...(tests && { CYGNI_TESTS: patternOf(tests) }),
       });
       if (stopped) return;
+      if (!existsSync(mark)) throw new Error(`it was never at work: ${describeMutant(mutant)}`);
       if (result.passed) {
         survivors.push(mutant);
         print(`SURVIVED ${mutant.place}: ${describeMutant(mutant)} (${mutant.why})`);

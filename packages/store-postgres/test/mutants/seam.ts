@@ -1,4 +1,4 @@
-import { isFile, mutantSchema, mutate } from './mutant.ts';
+import { isFile, markAtWork, mutantSchema, mutate } from './mutant.ts';
 
 /** Every statement there is, by its name, as it is without a mutant. */
 export const statements = new Map<string, string>();
@@ -15,5 +15,6 @@ export const activeMutant = chosen ? mutantSchema.parse(JSON.parse(chosen)) : nu
 export function observe(name: string, text: string): string {
   statements.set(name, text);
   if (!activeMutant || isFile(activeMutant) || activeMutant.place !== name) return text;
+  markAtWork();
   return mutate(text, activeMutant);
 }

@@ -2,7 +2,7 @@ import { fileURLToPath } from 'node:url';
 import { mergeConfig } from 'vitest/config';
 import { BaseSequencer, type TestSpecification } from 'vitest/node';
 import base from '../../../../vitest.config.ts';
-import { isFile, mutate } from './mutant.ts';
+import { isFile, markAtWork, mutate } from './mutant.ts';
 import { activeMutant } from './seam.ts';
 
 const pathOf = (relative: string) => fileURLToPath(new URL(relative, import.meta.url));
@@ -46,6 +46,7 @@ const mutant = {
       );
     }
     if (!activeMutant || !isFile(activeMutant) || id !== source + activeMutant.place) return null;
+    markAtWork();
     return mutate(code, activeMutant);
   },
 };
@@ -63,6 +64,8 @@ export default {
     ],
     ...(pattern && { testNamePattern: new RegExp(pattern) }),
     setupFiles: [pathOf('./record.ts')],
+    // Its key does not know of the mutant: each would run what an earlier one left.
+    fsModuleCache: false,
     testTimeout: 20_000,
     maxWorkers: 1,
     isolate: false,

@@ -162,6 +162,26 @@ export const builds: readonly Mutant[] = [
   ]),
   ...mutantsOf('build-claim', [
     {
+      find: 'run = coalesce(run, attempt + 1)',
+      replace: 'run = attempt + 1',
+      why: 'what was begun goes on under its name',
+    },
+    {
+      find: 'CASE WHEN run IS NULL THEN now() ELSE run_began_at END',
+      replace: 'now()',
+      why: 'what goes on grows older',
+    },
+    {
+      find: 'WHERE build_id = build.id AND attempt >= build.run',
+      replace: 'WHERE build_id = build.id',
+      why: 'the log of an earlier run is not that of this one',
+    },
+    {
+      find: 'WHERE build_id = build.id AND attempt >= build.run',
+      replace: 'WHERE attempt >= build.run',
+      why: 'the log of another build is not that of this one',
+    },
+    {
       find: "(state = 'QUEUED' AND dispatched)",
       replace: "state = 'QUEUED'",
       why: 'dispatch is the only door',
@@ -210,6 +230,16 @@ export const builds: readonly Mutant[] = [
     },
   ]),
   ...mutantsOf('build-release', [
+    {
+      find: 'run = CASE WHEN $3 THEN NULL ELSE run END',
+      replace: 'run = run',
+      why: 'an attempt that counted is not gone on with',
+    },
+    {
+      find: 'run = CASE WHEN $3 THEN NULL ELSE run END',
+      replace: 'run = NULL',
+      why: 'what was handed over goes on',
+    },
     {
       find: "FROM build WHERE state = 'QUEUED'",
       replace: 'FROM build',
