@@ -1,19 +1,19 @@
 import { randomUUID } from 'node:crypto';
 import { PutObjectCommand } from '@aws-sdk/client-s3';
 import {
+  abortedError,
   type Call,
-  isCygniError,
+  type PutOptions,
   parseArtifactKey,
   receiveArtifact,
   type StoredArtifact,
 } from '@cygni/core';
 import type { Bucket } from './bucket.ts';
-import { mapError } from './map-error.ts';
 import { uploadParts } from './multipart.ts';
 import { createPartBuffers, partsOf } from './parts.ts';
 import { decide, type Write } from './write.ts';
 
-/** With {@link partsAtOnce} and the part being filled, an upload holds three of them. */
+/** An upload holds three of them: two on their way and the one being filled. */
 const partBytes = 8 * 1024 ** 2;
 /** S3's own limit. */
 const maximumParts = 10_000;
@@ -29,7 +29,7 @@ export async function upload(
   bucket: Bucket,
   key: string,
   body: AsyncIterable<Uint8Array>,
-  options: { readonly maximumBytes: number; readonly ifAbsent?: boolean },
+  options: PutOptions,
   outer: Call,
 ): Promise<StoredArtifact> {
   const write: Write = {
@@ -56,7 +56,7 @@ export async function upload(
     }
     return { key, ...incoming.measure() };
   } catch (error) {
-    throw isCygniError(error) || signal.aborted ? mapError(error, what, signal) : error;
+    throw outer.signal.aborted ? abortedError(outer.signal) : error;
   } finally {
     await parts.return(undefined);
   }

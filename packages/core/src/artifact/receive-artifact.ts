@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
-import { abortedError, CygniError } from '../errors.ts';
+import { CygniError } from '../errors.ts';
+import { settleOrAbort } from '../platform/settle-or-abort.ts';
 
 /** A body on its way into an ArtifactStore. */
 export interface IncomingArtifact {
@@ -36,21 +37,13 @@ async function* untilAborted(
   body: AsyncIterable<Uint8Array>,
   signal: AbortSignal,
 ): AsyncGenerator<Uint8Array> {
-  const { promise: aborted, reject } = Promise.withResolvers<never>();
-  aborted.catch(() => {});
-  const abort = () => reject(abortedError(signal));
-  if (signal.aborted) abort();
-  signal.addEventListener('abort', abort, { once: true });
   const iterator = body[Symbol.asyncIterator]();
   let ended = false;
   try {
     for (;;) {
-      const next = iterator.next();
-      const result = await Promise.race([aborted, next]);
-      if (result.done) {
-        ended = true;
-        return;
-      }
+      const result = await settleOrAbort(iterator.next(), signal);
+      ended = result.done === true;
+      if (result.done) return;
       yield result.value;
     }
   } catch (error) {
@@ -58,7 +51,6 @@ async function* untilAborted(
     ended = !signal.aborted;
     throw error;
   } finally {
-    signal.removeEventListener('abort', abort);
     if (!ended) iterator.return?.().catch(() => {});
   }
 }
