@@ -1,53 +1,67 @@
-import { createHash } from 'node:crypto';
+import { parseArtifactKey, parseArtifactPrefix } from '../artifact/artifact-key.ts';
+import { receiveArtifact } from '../artifact/receive-artifact.ts';
 import type { ArtifactStore } from '../contracts/artifact-store.ts';
-import { SPEC_VERSION } from '../contracts/call.ts';
+import { type Call, SPEC_VERSION } from '../contracts/call.ts';
 import { abortedError, CygniError } from '../errors.ts';
 
 /** Artifacts in this process's memory: for tests and for trying things out. */
 export function createMemoryArtifactStore(): ArtifactStore {
   const artifacts = new Map<string, Uint8Array>();
+  let closed = false;
+
+  function assertLive({ signal }: Call): void {
+    if (closed) throw new CygniError('closed', 'the artifact store is closed');
+    if (signal.aborted) throw abortedError(signal);
+  }
+
+  async function unsupported(_key: string, _options: unknown, call: Call): Promise<never> {
+    assertLive(call);
+    throw new CygniError('unsupported', 'memory artifacts have no address');
+  }
+
   return {
     specVersion: SPEC_VERSION,
     name: 'memory',
-    supports: { presign: false },
-    async open() {},
-    async close() {},
-    async put(key, body, { maximumBytes }, { signal }) {
-      const hash = createHash('sha256');
-      const chunks: Uint8Array[] = [];
-      let sizeBytes = 0;
-      for await (const chunk of body) {
-        if (signal.aborted) throw abortedError(signal);
-        sizeBytes += chunk.byteLength;
-        if (sizeBytes > maximumBytes) {
-          throw new CygniError('too_large', `over ${maximumBytes} bytes`);
-        }
-        hash.update(chunk);
-        chunks.push(chunk);
-      }
-      artifacts.set(key, Buffer.concat(chunks));
-      return { key, sizeBytes, sha256: hash.digest('hex') };
+    supports: { presign: false, ifAbsent: true },
+    async open(call) {
+      assertLive(call);
     },
-    async get(key) {
-      const found = artifacts.get(key);
+    async close() {
+      closed = true;
+    },
+    async put(key, body, { maximumBytes, ifAbsent = false }, call) {
+      assertLive(call);
+      const path = parseArtifactKey(key);
+      const incoming = receiveArtifact(body, { maximumBytes, signal: call.signal });
+      const bytes = Buffer.concat(await Array.fromAsync(incoming.chunks));
+      if (ifAbsent && artifacts.has(path)) {
+        throw new CygniError('conflict', `artifact ${key} is there already`);
+      }
+      artifacts.set(path, bytes);
+      return { key, ...incoming.measure() };
+    },
+    async get(key, call) {
+      assertLive(call);
+      const found = artifacts.get(parseArtifactKey(key));
       if (!found) throw new CygniError('not_found', `no artifact ${key}`);
       return (async function* () {
         yield found;
       })();
     },
-    async delete(key) {
-      artifacts.delete(key);
+    async delete(key, call) {
+      assertLive(call);
+      artifacts.delete(parseArtifactKey(key));
     },
-    async *list(prefix) {
+    async *list(prefix, call) {
+      const start = parseArtifactPrefix(prefix);
+      assertLive(call);
       for (const [key, bytes] of artifacts) {
-        if (key.startsWith(prefix)) yield { key, sizeBytes: bytes.byteLength };
+        if (!key.startsWith(start)) continue;
+        yield { key, sizeBytes: bytes.byteLength };
+        assertLive(call);
       }
     },
-    async presignGet() {
-      throw new CygniError('unsupported', 'memory artifacts have no address');
-    },
-    async presignPut() {
-      throw new CygniError('unsupported', 'memory artifacts have no address');
-    },
+    presignGet: unsupported,
+    presignPut: unsupported,
   };
 }
