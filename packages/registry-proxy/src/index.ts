@@ -1,0 +1,5 @@
+export {
+  type ProxyConfiguration,
+  type ProxyConfigurationInput,
+  proxyConfigurationSchema,
+} from './configuration.ts';
