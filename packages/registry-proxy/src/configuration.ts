@@ -1,8 +1,10 @@
 import { z } from 'zod';
-
-const repositoryName =
-  /^[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*(?:\/[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*)*$/;
-const tagName = /^\w[\w.-]{0,127}$/;
+import {
+  maximumRepositoryLength,
+  repositoryPattern,
+  tagPattern,
+  upstreamPattern,
+} from './names.ts';
 
 const credentialsSchema = z.strictObject({
   username: z.string().min(1).max(1024),
@@ -13,19 +15,16 @@ const credentialsSchema = z.strictObject({
 
 const repositorySchema = z.strictObject({
   /** The repository's name at the upstream; `*` is every repository, to pull anonymously only. */
-  name: z.union([z.literal('*'), z.string().max(255).regex(repositoryName)]),
+  name: z.union([z.literal('*'), z.string().max(maximumRepositoryLength).regex(repositoryPattern)]),
   actions: z.array(z.enum(['pull', 'push'])).min(1),
   /** The only tags that may be pushed. Absent: every tag. */
-  tags: z.array(z.string().regex(tagName)).min(1).optional(),
+  tags: z.array(z.string().regex(tagPattern)).min(1).optional(),
 });
 
 const upstreamSchema = z
   .strictObject({
     /** First segment of the repository's path at the proxy. */
-    name: z
-      .string()
-      .regex(/^[a-z0-9]+(?:-[a-z0-9]+)*$/)
-      .max(63),
+    name: z.string().regex(upstreamPattern).max(63),
     /** Where the registry is: `https://host[:port]`, without a path; `http://` speaks plain HTTP. */
     origin: z.string().check(z.refine(isOrigin, 'must be http(s)://host[:port]')),
     /** Absent: anonymous. */
@@ -71,4 +70,24 @@ function isOrigin(text: string): boolean {
     (url.protocol === 'https:' || url.protocol === 'http:') &&
     url.origin === text.replace(/\/$/, '')
   );
+}
+
+/** @throws Error that names the fields and shows no value */
+export function parseConfiguration(text: string): ProxyConfiguration {
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch {
+    // The parser's own message quotes the text, and with it a password.
+    throw new Error('the configuration is not JSON');
+  }
+  const parsed = proxyConfigurationSchema.safeParse(value);
+  if (parsed.success) return parsed.data;
+  const issues = parsed.error.issues.map((each) => {
+    const field = each.path.join('.') || 'the whole file';
+    return each.code === 'unrecognized_keys'
+      ? `${field}: unknown fields`
+      : `${field}: ${each.message}`;
+  });
+  throw new Error(`the configuration is not valid: ${issues.join('; ')}`);
 }
