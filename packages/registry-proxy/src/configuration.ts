@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod/mini';
 import {
   maximumRepositoryLength,
   repositoryPattern,
@@ -7,29 +7,32 @@ import {
 } from './names.ts';
 
 const credentialsSchema = z.strictObject({
-  username: z.string().min(1).max(1024),
-  password: z.string().min(1).max(65_536),
+  username: z.string().check(z.minLength(1), z.maxLength(1024)),
+  password: z.string().check(z.minLength(1), z.maxLength(65_536)),
   /** When the registry stops to accept them; null: never. */
-  expiresAt: z.iso.datetime({ offset: true }).nullable(),
+  expiresAt: z.nullable(z.iso.datetime({ offset: true })),
 });
 
 const repositorySchema = z.strictObject({
   /** The repository's name at the upstream; `*` is every repository, to pull anonymously only. */
-  name: z.union([z.literal('*'), z.string().max(maximumRepositoryLength).regex(repositoryPattern)]),
-  actions: z.array(z.enum(['pull', 'push'])).min(1),
+  name: z.union([
+    z.literal('*'),
+    z.string().check(z.maxLength(maximumRepositoryLength), z.regex(repositoryPattern)),
+  ]),
+  actions: z.array(z.enum(['pull', 'push'])).check(z.minLength(1)),
   /** The only tags that may be pushed. Absent: every tag. */
-  tags: z.array(z.string().regex(tagPattern)).min(1).optional(),
+  tags: z.optional(z.array(z.string().check(z.regex(tagPattern))).check(z.minLength(1))),
 });
 
 const upstreamSchema = z
   .strictObject({
     /** First segment of the repository's path at the proxy. */
-    name: z.string().regex(upstreamPattern).max(63),
+    name: z.string().check(z.maxLength(63), z.regex(upstreamPattern)),
     /** Where the registry is: `https://host[:port]`, without a path; `http://` speaks plain HTTP. */
     origin: z.string().check(z.refine(isOrigin, 'must be http(s)://host[:port]')),
     /** Absent: anonymous. */
-    credentials: credentialsSchema.optional(),
-    repositories: z.array(repositorySchema).min(1),
+    credentials: z.optional(credentialsSchema),
+    repositories: z.array(repositorySchema).check(z.minLength(1)),
   })
   .check(
     z.refine(
@@ -45,17 +48,15 @@ const upstreamSchema = z
 /** What the file that is mounted into the proxy holds. Unknown fields are refused. */
 export const proxyConfigurationSchema = z.strictObject({
   /** On 127.0.0.1; 0 takes a free one. */
-  port: z.int().min(0).max(65_535).default(5001),
-  upstreams: z
-    .array(upstreamSchema)
-    .min(1)
-    .check(
-      z.refine((all) => new Set(all.map((each) => each.name)).size === all.length, {
-        error: 'names must differ',
-      }),
-    ),
+  port: z._default(z.int().check(z.minimum(0), z.maximum(65_535)), 5001),
+  upstreams: z.array(upstreamSchema).check(
+    z.minLength(1),
+    z.refine((all) => new Set(all.map((each) => each.name)).size === all.length, {
+      error: 'names must differ',
+    }),
+  ),
   /** How long a request waits for credentials that ran out to be renewed in the file. */
-  renewalWaitSeconds: z.int().min(0).max(600).default(150),
+  renewalWaitSeconds: z._default(z.int().check(z.minimum(0), z.maximum(600)), 150),
 });
 
 export type ProxyConfiguration = z.output<typeof proxyConfigurationSchema>;

@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod/mini';
 import type { Challenge } from './challenge.ts';
 import type { Upstream } from './configuration.ts';
 import { Failure } from './failure.ts';
@@ -14,10 +14,10 @@ export interface Token {
 const exchangeWithinMs = 30_000;
 const maximumTokenBytes = 1024 * 1024;
 const tokenSchema = z.object({
-  token: z.string().optional(),
-  access_token: z.string().optional(),
+  token: z.optional(z.string()),
+  access_token: z.optional(z.string()),
   // The default is the distribution spec's.
-  expires_in: z.number().positive().default(60),
+  expires_in: z._default(z.number().check(z.positive()), 60),
 });
 
 /**

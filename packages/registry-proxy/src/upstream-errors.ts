@@ -1,12 +1,17 @@
 import type { IncomingMessage } from 'node:http';
-import { z } from 'zod';
+import * as z from 'zod/mini';
 import { readBody } from './read-body.ts';
 
 const maximumErrorBytes = 64 * 1024;
 const errorsSchema = z.object({
   errors: z
-    .array(z.object({ code: z.string().regex(/^[A-Z_]{1,40}$/), message: z.string().default('') }))
-    .min(1),
+    .array(
+      z.object({
+        code: z.string().check(z.regex(/^[A-Z_]{1,40}$/)),
+        message: z._default(z.string(), ''),
+      }),
+    )
+    .check(z.minLength(1)),
 });
 
 export async function errorText(response: IncomingMessage): Promise<string> {
