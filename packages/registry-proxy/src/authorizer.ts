@@ -14,7 +14,7 @@ export interface Authorization {
   readonly fresh: boolean;
 }
 
-export interface Refusal {
+interface Refusal {
   readonly status: number;
   readonly challenge: string | undefined;
   /** The upstream's own words; empty for an answer without a body. */
