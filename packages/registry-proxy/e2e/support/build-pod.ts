@@ -53,7 +53,7 @@ export async function startBuild(cluster: Cluster, build: PodBuild): Promise<voi
           },
           resources: {
             requests: { cpu: '10m', memory: '64Mi' },
-            limits: { memory: '128Mi' },
+            limits: { memory: '256Mi' },
           },
           volumeMounts: [{ name: 'proxy', mountPath: '/etc/cygni', readOnly: true }],
         },
