@@ -15,6 +15,7 @@ const root = fileURLToPath(new URL('..', import.meta.url));
 const binaries = join(root, 'node_modules', '.bin');
 const manifestSchema = z.object({
   name: z.string(),
+  private: z.boolean().default(false),
   exports: z.record(z.string(), z.unknown()),
 });
 
@@ -44,6 +45,7 @@ async function packAll(): Promise<PackedPackage[]> {
     const manifest = manifestSchema.parse(
       JSON.parse(await readFile(join(source, 'package.json'), 'utf8')),
     );
+    if (manifest.private) continue;
     const { stdout } = await run('npm', ['pack', '--silent', '--pack-destination', directory], {
       cwd: source,
     });
