@@ -299,14 +299,16 @@ describe.skipIf(postgresUrl === null)('apart from each other are', () => {
     it('each with its account and its budget', async () => {
       const fences = [
         await runningBuild('acme', reservation('USD')),
+        await runningBuild('acme', reservation('USD')),
         await runningBuild('acme', reservation('EUR')),
       ] as const;
+      expect(await account('acme', 'USD')).toMatchObject({ reserved: 200 });
       expect(await account('acme', 'EUR')).toMatchObject({ currency: 'EUR', reserved: 100 });
       await accept('acme', {}, reservation('USD'));
       expect(await account('acme', 'EUR')).toMatchObject({ reserved: 100, spent: 0 });
       await store.finishBuild(fences[0], { ...charged, ...ofBuild }, call);
       expect(await account('acme', 'EUR')).toMatchObject({ reserved: 100, spent: 0 });
-      expect(await account('acme', 'USD')).toMatchObject({ reserved: 100, spent: 40 });
+      expect(await account('acme', 'USD')).toMatchObject({ reserved: 200, spent: 40 });
       await store.setBudget('acme', 'USD', limitOf(0), 500, call);
       expect(await account('acme', 'EUR')).toMatchObject({ limit: null });
       expect(await account('acme', 'GBP')).toMatchObject({ limit: null });
@@ -316,11 +318,12 @@ describe.skipIf(postgresUrl === null)('apart from each other are', () => {
   describe('periods', () => {
     it('each with its money', async () => {
       const fence = await runningBuild('acme', reservation('USD', 0));
+      await runningBuild('acme', reservation('USD', 0));
       await runningBuild('acme', reservation('USD', 1));
-      expect(await account('acme', 'USD', 0)).toMatchObject({ reserved: 100 });
+      expect(await account('acme', 'USD', 0)).toMatchObject({ reserved: 200 });
       await accept('acme', {}, reservation('USD', 1));
       await store.finishBuild(fence, { ...charged, ...ofBuild }, call);
-      expect(await account('acme', 'USD', 0)).toMatchObject({ reserved: 0, spent: 40 });
+      expect(await account('acme', 'USD', 0)).toMatchObject({ reserved: 100, spent: 40 });
       expect(await account('acme', 'USD', 1)).toMatchObject({ reserved: 200, spent: 0 });
     });
 

@@ -35,14 +35,15 @@ export function testAcceptance({ describe, it, expect }: TestFunctions, current:
     });
 
     it('refuses a source that is missing or of another tenant', async () => {
-      const { store, newBuild, reservation, source, account } = current();
+      const { store, newBuild, queuedBuild, reservation, source, account } = current();
+      await queuedBuild();
       for (const sourceId of [randomUUID(), await source('other')]) {
         const build = await newBuild({ sourceId });
         await expect(store.acceptBuild(build, reservation(), null, call)).rejects.toMatchObject({
           code: 'not_found',
         });
       }
-      expect(await account()).toMatchObject({ reserved: 0 });
+      expect(await account()).toMatchObject({ reserved: 100 });
     });
 
     it('shows a build to its tenant only', async () => {

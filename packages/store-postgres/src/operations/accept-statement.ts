@@ -36,7 +36,7 @@ function accept(name: string, busyAccounts: 'wait' | 'skip'): Statement {
     ),
     account AS MATERIALIZED (
       SELECT account.tenant_id, account.currency, account.period_start,
-             CASE WHEN own_cap THEN account.cap ELSE asked.cap END AS cap, own_cap, ceiling, spent, reserved,
+             CASE WHEN own_cap THEN account.cap ELSE asked.cap END AS cap, reserved,
              CASE WHEN own_cap THEN account.cap ELSE asked.cap END - spent - reserved AS available
         FROM (SELECT DISTINCT tenant_id, currency, period_start, cap FROM candidate) AS asked
         JOIN cygni.accounts AS account
@@ -69,9 +69,7 @@ function accept(name: string, busyAccounts: 'wait' | 'skip'): Statement {
     ),
     reserved AS (
       UPDATE cygni.accounts AS target
-         SET reserved = account.reserved + sum.amount, cap = account.cap,
-             ceiling = CASE WHEN account.own_cap THEN account.ceiling
-                            WHEN account.cap IS NOT NULL THEN greatest(account.cap, account.spent + account.reserved) END
+         SET reserved = account.reserved + sum.amount, cap = account.cap, ceiling = account.cap
         FROM (SELECT tenant_id, currency, period_start, sum(amount)::bigint AS amount
                 FROM accepted GROUP BY tenant_id, currency, period_start) AS sum
         JOIN account USING (tenant_id, currency, period_start)

@@ -62,15 +62,9 @@ export const builds: readonly Mutant[] = [
       why: "the tenant's own cap stays",
     },
     {
-      find: 'ceiling = CASE WHEN account.own_cap THEN account.ceiling',
-      replace: 'ceiling = CASE WHEN false THEN account.ceiling',
-      why: "the ceiling of the tenant's own cap stays",
-    },
-    {
-      find: 'greatest(account.cap, account.spent + account.reserved)',
-      replace: 'account.cap',
-      why: 'a policy that lowers the cap below what is in use does not lock the account',
-      equivalent: 'nothing is accepted unless the cap covers what is in use',
+      find: ', ceiling = account.cap',
+      replace: '',
+      why: 'a cap that was raised is room for more',
     },
     {
       find: 'target.tenant_id = sum.tenant_id AND',
