@@ -1,3 +1,5 @@
+export { registryConformance } from './registry.ts';
+export type { RegistryTraits, RegistryUnderTest } from './registry-fixture.ts';
 export { storeConformance } from './store.ts';
 export type { StoreUnderTest } from './store-fixture.ts';
 export type { Expectation, TestFunctions } from './test-functions.ts';
