@@ -47,9 +47,9 @@ try {
 
 function report(name: string, each: Round | undefined): void {
   if (!each) return;
-  const { pushSeconds, pullSeconds, memoryGrowth } = each;
+  const { pushSeconds, pullSeconds, pushCpuSeconds, pullCpuSeconds, memoryGrowth } = each;
   print(
-    `${name}  push ${pushSeconds.toFixed(2)} s  pull ${pullSeconds.toFixed(2)} s  memory +${memoryGrowth.toFixed(0)} MiB`,
+    `${name}  push ${pushSeconds.toFixed(2)} s (server's processor ${pushCpuSeconds.toFixed(2)} s)  pull ${pullSeconds.toFixed(2)} s (${pullCpuSeconds.toFixed(2)} s)  memory +${memoryGrowth.toFixed(0)} MiB`,
   );
 }
 

@@ -8,6 +8,8 @@ import type { Serve } from './servers.ts';
 export interface Round {
   readonly pushSeconds: number;
   readonly pullSeconds: number;
+  readonly pushCpuSeconds: number;
+  readonly pullCpuSeconds: number;
   /** Of the server, mebibytes: its peak less what it had before the first request. */
   readonly memoryGrowth: number;
 }
@@ -26,10 +28,19 @@ export async function round(serve: Serve, image: BenchImage, parent: string): Pr
     await using server = await serve(directory);
     const location = { host: server.host, insecure: true, repository: 'bench/image' };
     const before = await server.memory();
+    const started = await server.cpuSeconds();
     const pushSeconds = await seconds(() => push(client, location, image, call));
+    const pushed = await server.cpuSeconds();
     const pullSeconds = await seconds(() => pull(client, location, image, call));
+    const pulled = await server.cpuSeconds();
     const after = await server.memory();
-    return { pushSeconds, pullSeconds, memoryGrowth: after.peak - before.now };
+    return {
+      pushSeconds,
+      pullSeconds,
+      pushCpuSeconds: pushed - started,
+      pullCpuSeconds: pulled - pushed,
+      memoryGrowth: after.peak - before.now,
+    };
   } finally {
     await rm(directory, { recursive: true, force: true });
   }

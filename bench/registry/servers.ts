@@ -5,11 +5,16 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 
-export interface Served extends AsyncDisposable {
+interface Served extends AsyncDisposable {
   readonly host: string;
   /** Mebibytes: resident now, and at most so far. */
   memory(): Promise<{ readonly now: number; readonly peak: number }>;
+  /** Processor time so far, which other work on the machine disturbs less than the clock. */
+  cpuSeconds(): Promise<number>;
 }
+
+/** USER_HZ, which Linux shows to every program whatever the kernel's own is. */
+const ticksPerSecond = 100;
 
 export type Serve = (directory: string) => Promise<Served>;
 
@@ -54,6 +59,12 @@ async function start(program: string, parameters: readonly string[]): Promise<Se
       const mebibytes = (field: string) =>
         Number(new RegExp(`^${field}:\\s+(\\d+) kB`, 'm').exec(status)?.[1]) / 1024;
       return { now: mebibytes('VmRSS'), peak: mebibytes('VmHWM') };
+    },
+    async cpuSeconds() {
+      const stat = await readFile(`/proc/${child.pid}/stat`, 'utf8');
+      // proc(5): utime and stime are the 14th and 15th field; the second one, in parentheses, may hold spaces.
+      const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+      return (Number(fields[11]) + Number(fields[12])) / ticksPerSecond;
     },
     async [Symbol.asyncDispose]() {
       child.kill('SIGKILL');

@@ -15,7 +15,8 @@ import { imageClientOptionsSchema, parseOptions } from './options.ts';
  * `timeouts`: to connect (10 s), to the answer's headers (60 s), between two pieces of a body (30 s).
  * `retry`: of what fails for a passing reason (4 retries, from 250 ms up to 10 s apart; a Retry-After
  * is honoured up to 60 s). `monolithicBytes`: blobs up to this size (4 MiB) are held and sent in one
- * request; larger ones in chunks of `chunkBytes` (8 MiB), of which one is held at a time.
+ * request; larger ones stream. `chunkBytes`: these are sent in pieces of so many bytes, of which one is
+ * held at a time, for a registry behind a proxy that lets no larger bodies through.
  */
 export interface ImageClientOptions extends z.input<typeof imageClientOptionsSchema> {
   /** Borrowed: whoever made it closes it. Without it the client has a connection pool of its own. */

@@ -31,7 +31,7 @@ export interface RegistryTraits {
   readonly credentials: 'repository' | 'account' | 'anonymous';
 }
 
-export interface PushedImage {
+interface PushedImage {
   readonly digest: string;
   readonly mediaType: string;
   /** Of the manifest itself. */

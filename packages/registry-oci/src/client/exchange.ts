@@ -1,3 +1,4 @@
+import { Readable } from 'node:stream';
 import { type Dispatcher, request } from 'undici';
 import { z } from 'zod';
 import { ResponseFailure } from './response-failure.ts';
@@ -6,7 +7,8 @@ export interface Exchange {
   readonly method: 'GET' | 'HEAD' | 'PUT' | 'POST' | 'PATCH' | 'DELETE';
   readonly url: URL;
   readonly headers: Readonly<Record<string, string>>;
-  readonly body?: Uint8Array;
+  /** A stream needs a `content-length`. */
+  readonly body?: Uint8Array | AsyncIterable<Uint8Array>;
 }
 
 export type Response = Dispatcher.ResponseData;
@@ -28,11 +30,16 @@ export function exchange(wire: Wire, each: Exchange, signal: AbortSignal): Promi
     dispatcher: wire.dispatcher,
     method: each.method,
     headers: { 'user-agent': 'cygni', ...each.headers },
-    body: each.body ?? null,
+    body: bodyOf(each.body),
     signal,
     headersTimeout: wire.headersMs,
     bodyTimeout: wire.idleBodyMs,
   });
+}
+
+function bodyOf(body: Exchange['body']): Uint8Array | Readable | null {
+  if (body === undefined || body instanceof Uint8Array) return body ?? null;
+  return Readable.from(body, { objectMode: false });
 }
 
 /** Reads an answer that nobody needs, so that its connection can be used again. */
