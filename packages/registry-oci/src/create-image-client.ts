@@ -1,8 +1,9 @@
 import type { Call, ImageClient, RepositoryLocation } from '@cygni/core';
-import { Agent, type Dispatcher } from 'undici';
+import type { Dispatcher } from 'undici';
 import type { z } from 'zod';
 import { createAuthorizer } from './client/authorizer.ts';
 import { getBlob } from './client/download-blob.ts';
+import { createGuardedAgents } from './client/guarded-agents.ts';
 import { listTags } from './client/list-tags.ts';
 import { deleteManifest, getManifest, putManifest } from './client/manifests.ts';
 import { mountBlob } from './client/mount-blob.ts';
@@ -19,7 +20,11 @@ import { imageClientOptionsSchema, parseOptions } from './options.ts';
  * held at a time, for a registry behind a proxy that lets no larger bodies through.
  */
 export interface ImageClientOptions extends z.input<typeof imageClientOptionsSchema> {
-  /** Borrowed: whoever made it closes it. Without it the client has a connection pool of its own. */
+  /**
+   * Borrowed: whoever made it closes it, and answers for the addresses that it connects to. Without it
+   * the client has a connection pool of its own, which goes to no cloud's metadata service, and follows
+   * a registry at a public address to public addresses only.
+   */
   readonly dispatcher?: Dispatcher;
 }
 
@@ -45,24 +50,16 @@ export interface OciImageClient extends ImageClient, AsyncDisposable {
 export function createImageClient(options: ImageClientOptions = {}): OciImageClient {
   const { dispatcher: borrowed, ...rest } = options;
   const settings = parseOptions(imageClientOptionsSchema, rest, 'createImageClient');
-  const owned = borrowed
-    ? undefined
-    : new Agent({
-        connect: { timeout: settings.timeouts.connectMs },
-        connections: 64,
-        allowH2: false,
-      });
+  const { close, ...dispatchers } = borrowed
+    ? { named: borrowed, ledBy: () => borrowed, async close() {} }
+    : createGuardedAgents(settings.timeouts.connectMs);
   const wire = {
-    dispatcher: borrowed ?? (owned as Agent),
+    dispatchers,
     headersMs: settings.timeouts.headersMs,
     idleBodyMs: settings.timeouts.idleBodyMs,
   };
   const send = createSend(wire, createAuthorizer(wire));
   const retry = createRetry(settings.retry);
-
-  async function close(): Promise<void> {
-    if (owned && !owned.destroyed) await owned.destroy();
-  }
 
   return {
     getManifest: (location, reference, call) => getManifest(send, retry, location, reference, call),

@@ -1,6 +1,7 @@
 import { Readable } from 'node:stream';
 import { type Dispatcher, request } from 'undici';
 import { z } from 'zod';
+import type { Dispatchers } from './guarded-agents.ts';
 import { ResponseFailure } from './response-failure.ts';
 
 export interface Exchange {
@@ -14,7 +15,7 @@ export interface Exchange {
 export type Response = Dispatcher.ResponseData;
 
 export interface Wire {
-  readonly dispatcher: Dispatcher;
+  readonly dispatchers: Dispatchers;
   readonly headersMs: number;
   readonly idleBodyMs: number;
 }
@@ -24,10 +25,21 @@ const errorBodySchema = z.object({
   errors: z.array(z.object({ code: z.string().regex(/^[A-Z_]{1,40}$/) })).max(20),
 });
 
-/** One request, one answer: no redirect, no retry, no authorization. */
-export function exchange(wire: Wire, each: Exchange, signal: AbortSignal): Promise<Response> {
+/**
+ * One request, one answer: no redirect, no retry, no authorization.
+ * @param registry the origin of the registry that was named, which may have led elsewhere
+ */
+export function exchange(
+  wire: Wire,
+  registry: URL,
+  each: Exchange,
+  signal: AbortSignal,
+): Promise<Response> {
   return request(each.url, {
-    dispatcher: wire.dispatcher,
+    dispatcher:
+      each.url.origin === registry.origin
+        ? wire.dispatchers.named
+        : wire.dispatchers.ledBy(registry),
     method: each.method,
     headers: { 'user-agent': 'cygni', ...each.headers },
     body: bodyOf(each.body),
