@@ -83,7 +83,7 @@ export async function failureOf(response: Response): Promise<ResponseFailure> {
   return new ResponseFailure(
     response.statusCode,
     codes,
-    retryAfterMs(headerOf(response, 'retry-after')),
+    retryAfterMs(headerOf(response, 'retry-after')) ?? exhaustedForMs(response),
   );
 }
 
@@ -100,6 +100,13 @@ async function errorCodes(response: Response): Promise<readonly string[]> {
   } catch {
     return [];
   }
+}
+
+/** Docker Hub's `ratelimit-remaining: 0;w=21600`: nothing is left of what the window of so many seconds allows. */
+function exhaustedForMs(response: Response): number | undefined {
+  if (response.statusCode !== 429) return undefined;
+  const match = /^0;w=(\d{1,9})$/.exec(headerOf(response, 'ratelimit-remaining') ?? '');
+  return match ? Number(match[1]) * 1000 : undefined;
 }
 
 function retryAfterMs(header: string | undefined): number | undefined {
