@@ -1,12 +1,14 @@
-import type { Call, ImageClient, RepositoryLocation } from '@cygni/core';
+import type { Call, Descriptor, ImageClient, RepositoryLocation } from '@cygni/core';
 import type { Dispatcher } from 'undici';
 import type { z } from 'zod';
 import { createAuthorizer } from './client/authorizer.ts';
 import { getBlob } from './client/download-blob.ts';
 import { createGuardedAgents } from './client/guarded-agents.ts';
 import { listTags } from './client/list-tags.ts';
+import { listUnderTag, subjectOf } from './client/list-under-tag.ts';
 import { deleteManifest, getManifest, putManifest } from './client/manifests.ts';
 import { mountBlob } from './client/mount-blob.ts';
+import { listReferrers } from './client/referrers.ts';
 import { createRetry } from './client/retry.ts';
 import { createSend } from './client/send.ts';
 import { putBlob } from './client/upload-blob.ts';
@@ -36,6 +38,13 @@ export interface OciImageClient extends ImageClient, AsyncDisposable {
     page: { readonly after?: string; readonly limit: number },
     call: Call,
   ): Promise<readonly string[]>;
+  /** Manifests whose subject is `digest`, by the referrers API, or the tag that stands in for it. */
+  listReferrers(
+    location: RepositoryLocation,
+    digest: string,
+    filter: { readonly artifactType?: string },
+    call: Call,
+  ): Promise<readonly Descriptor[]>;
   /** Deleting what is not there succeeds. @throws `unsupported` where the registry does not delete */
   deleteManifest(location: RepositoryLocation, digest: string, call: Call): Promise<void>;
   /** Ends the connections that the client made itself. Idempotent. */
@@ -66,8 +75,17 @@ export function createImageClient(options: ImageClientOptions = {}): OciImageCli
     getBlob: (location, digest, call) =>
       getBlob(send, retry, settings.retry.retries, location, digest, call),
     putBlob: (location, blob, call) => putBlob(send, retry, settings, location, blob, call),
-    putManifest: (location, reference, manifest, call) =>
-      putManifest(send, retry, location, reference, manifest, call),
+    async putManifest(location, reference, manifest, call) {
+      const stored = await putManifest(send, retry, location, reference, manifest, call);
+      const subject = subjectOf(manifest.bytes);
+      if (subject !== undefined && !stored.listed) {
+        const pushed = { ...manifest, digest: stored.digest };
+        await listUnderTag(send, retry, location, pushed, subject, call);
+      }
+      return stored.digest;
+    },
+    listReferrers: (location, digest, { artifactType }, call) =>
+      listReferrers(send, retry, location, digest, artifactType, call),
     mountBlob: (location, from, digest, call) =>
       mountBlob(send, retry, location, from, digest, call),
     listTags: (location, page, call) => listTags(send, retry, location, page, call),
