@@ -15,6 +15,7 @@ export * from './contracts/registry.ts';
 export * from './contracts/store.ts';
 export * from './disk/artifact-store.ts';
 export * from './errors.ts';
+export * from './image/measure-image.ts';
 export * from './image/read-image.ts';
 export * from './memory/artifact-store.ts';
 export * from './memory/queue.ts';

@@ -2,6 +2,7 @@ import {
   abortedError,
   type Call,
   CygniError,
+  measureImage,
   type Registry,
   type RegistryAction,
   type RegistryCredentials,
@@ -9,7 +10,6 @@ import {
   SPEC_VERSION,
 } from '@cygni/core';
 import { createImageClient, type OciImageClient } from './create-image-client.ts';
-import { measureImage } from './image-extent.ts';
 import { mapError } from './map-error.ts';
 import { ociRegistryOptionsSchema, parseOptions } from './options.ts';
 import { assertDigest, assertRepository, isTag } from './reference.ts';

@@ -81,7 +81,7 @@ export function createRegistryServer(options: RegistryServerOptions): RegistrySe
   }
 
   async function prepare(): Promise<void> {
-    for (const each of [layout.blobs, layout.repositories, layout.uploads, layout.scratch]) {
+    for (const each of [...layout.blobs, layout.repositories, layout.uploads, layout.scratch]) {
       await makeDirectory(each);
     }
     await dropAbandoned();

@@ -9,5 +9,6 @@ export {
   type RegistryServer,
   type RegistryServerOptions,
 } from './create-registry-server.ts';
+export { createDockerCredentials, type DockerCredentialsOptions } from './docker-credentials.ts';
 export type { Access, AccessRequest, Authorize } from './server/access.ts';
 export type { Collected } from './server/collect-garbage.ts';

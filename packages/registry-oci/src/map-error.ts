@@ -21,7 +21,7 @@ const networkCodes = new Set([
 
 /** Whether the same request may well succeed in a moment: the network, 429 or 5xx. */
 export function isTransient(error: unknown): boolean {
-  if (isResponseFailure(error)) return error.status === 429 || error.status >= 500;
+  if (isResponseFailure(error)) return error.transient;
   if (isCygniError(error)) return false;
   return networkCodes.has(codeOf(error)) || codeOf(error).startsWith('HPE_');
 }

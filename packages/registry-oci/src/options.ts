@@ -24,10 +24,7 @@ export const imageClientOptionsSchema = z.object({
     .int()
     .nonnegative()
     .default(4 * mebibyte),
-  chunkBytes: z
-    .int()
-    .positive()
-    .default(8 * mebibyte),
+  chunkBytes: z.int().positive().optional(),
 });
 
 export const ociRegistryOptionsSchema = z.object({

@@ -1,8 +1,10 @@
-import { rm, utimes } from 'node:fs/promises';
+import { readdir, rm, utimes } from 'node:fs/promises';
 import path from 'node:path';
+import { mediaTypes } from '@cygni/core';
+import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { type Embedded, embedded } from './support/embedded.ts';
-import { imageSaying, sha256 } from './support/image.ts';
+import { descriptor, type Image, imageSaying, sha256 } from './support/image.ts';
 import { codeOf, pushBlob, pushImage, pushManifest } from './support/push.ts';
 
 const kept = imageSaying('kept');
@@ -90,6 +92,60 @@ describe('collecting garbage', () => {
     }
   });
 
+  it('never takes from a push what its registry said was there, in any history of pushes, deletions and collections', async () => {
+    const shared = Array.from({ length: 4 }, (_, index) => imageSaying(`layer ${index}`));
+    const step = fc.record({
+      action: fc.constantFrom('push', 'push', 'push', 'delete', 'collect'),
+      image: fc.nat(5),
+      repository: fc.constantFrom('acme/site', 'other/site'),
+    });
+    await fc.assert(
+      fc.asyncProperty(fc.array(step, { minLength: 10, maxLength: 40 }), async (steps) => {
+        // Longer than any one push here takes, shorter than the history.
+        await using registry = await embedded({ limits: { garbageGraceMs: 2_000 } });
+        const images = Array.from({ length: 6 }, (_, index) => imageOver(shared, index));
+        const tagged = new Map<string, Image>();
+        const walk = async ({ action, image: which, repository }: (typeof steps)[number]) => {
+          const image = images[which] ?? kept;
+          if (action === 'collect') {
+            await registry.server.collectGarbage({ signal: never() });
+          } else if (action === 'delete') {
+            tagged.delete(`${repository}:${which}`);
+            const url = registry.url(`${repository}/manifests/${which}`);
+            await fetch(url, { method: 'DELETE' });
+          } else {
+            for (const bytes of [image.config, image.layer]) {
+              const url = registry.url(`${repository}/blobs/${sha256(bytes)}`);
+              const present = await fetch(url, { method: 'HEAD' });
+              if (!present.ok) await pushBlob(registry, repository, bytes);
+            }
+            const pushed = await pushManifest(registry, repository, `${which}`, image.manifest);
+            expect(pushed.status).toBe(201);
+            tagged.set(`${repository}:${which}`, image);
+          }
+        };
+        // Everything is old enough to go, but for what was asked for since.
+        for (let at = 0; at < steps.length; at += 8) {
+          await ageAll(registry);
+          // No tag is both pushed and deleted at once, so that it is known what must be there.
+          const batch = steps.slice(at, at + 8);
+          await Promise.all(batch.filter(({ action }) => action !== 'delete').map(walk));
+          for (const each of batch.filter(({ action }) => action === 'delete')) await walk(each);
+        }
+        await ageAll(registry);
+        await registry.server.collectGarbage({ signal: never() });
+        for (const [name, image] of tagged) {
+          const [repository = '', tag = ''] = name.split(':');
+          const found = await fetch(registry.url(`${repository}/manifests/${tag}`));
+          expect(Buffer.from(await found.arrayBuffer())).toEqual(image.manifest);
+          expect(await has(registry, repository, image.config)).toBe(true);
+          expect(await has(registry, repository, image.layer)).toBe(true);
+        }
+      }),
+      { numRuns: 15, endOnFailure: true },
+    );
+  });
+
   it('deletes nothing when it cannot read what a manifest refers to', async () => {
     await using registry = await embedded({ limits: { garbageGraceMs: 0 } });
     await pushImage(registry, 'acme/site', 'one', kept);
@@ -119,4 +175,26 @@ async function age(registry: Embedded, repository: string, bytes: Uint8Array): P
   const link = path.join(registry.directory, 'repositories', repository, '_blobs', hex);
   const past = new Date(Date.now() - 2 * 60 * 60 * 1000);
   for (const file of [link, blobFile(registry, bytes)]) await utimes(file, past, past);
+}
+
+/** Of its own config, and a layer that others have too. */
+function imageOver(layers: readonly Image[], index: number): Image {
+  const own = imageSaying(`config ${index}`);
+  const layer = (layers[index % layers.length] ?? own).layer;
+  const manifest = Buffer.from(
+    JSON.stringify({
+      schemaVersion: 2,
+      mediaType: mediaTypes.ociManifest,
+      config: descriptor(mediaTypes.ociConfig, own.config),
+      layers: [descriptor(mediaTypes.ociLayerGzip, layer)],
+    }),
+  );
+  return { manifest, digest: sha256(manifest), config: own.config, layer };
+}
+
+async function ageAll(registry: Embedded): Promise<void> {
+  const past = new Date(Date.now() - 2 * 60 * 60 * 1000);
+  const found = await readdir(registry.directory, { recursive: true, withFileTypes: true });
+  const files = found.filter((entry) => entry.isFile());
+  await Promise.all(files.map((file) => utimes(path.join(file.parentPath, file.name), past, past)));
 }

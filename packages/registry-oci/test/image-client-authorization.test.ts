@@ -125,6 +125,34 @@ describe('the image client and registries that want tokens', () => {
     expect(Buffer.from(await stored.arrayBuffer())).toEqual(bytes);
   });
 
+  it('goes on when the token expires between two requests of one push, and the second one streams', async () => {
+    await using behind = await embedded();
+    const refused: string[] = [];
+    let expired = false;
+    await using registry = await tokenRegistry(
+      (token, seen) => {
+        expired ||= seen.method === 'PATCH';
+        if (expired && token === 't1') refused.push(seen.method);
+        return !expired || token !== 't1';
+      },
+      (seen, response) => void forward(behind.url(''), seen, response),
+    );
+    await using client = createImageClient({ ...quick, monolithicBytes: 0 });
+    const bytes = randomBytes(100_000);
+    const blob = {
+      digest: sha256(bytes),
+      sizeBytes: bytes.byteLength,
+      async *open() {
+        yield bytes;
+      },
+    };
+    await client.putBlob(registry.location(), blob, call);
+    // The stream is not sent blindly again: the client asks how far it got, and that renews the token.
+    expect([refused, registry.issued()]).toEqual([['PATCH', 'GET'], 2]);
+    const stored = await fetch(behind.url(`acme/site/blobs/${blob.digest}`));
+    expect(Buffer.from(await stored.arrayBuffer())).toEqual(bytes);
+  });
+
   it('gives up after one new token that is refused as well', async () => {
     await using registry = await tokenRegistry(() => false, serveManifest);
     await using client = createImageClient(quick);

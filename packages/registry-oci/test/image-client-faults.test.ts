@@ -48,10 +48,12 @@ describe('the image client and a registry in trouble', () => {
     expect(count).toBe(2);
   });
 
-  it('does not wait for what is longer than it wants to', async () => {
-    await using registry = await scriptedRegistry((_, response) =>
-      reply(response, 429, { 'retry-after': '3600' }),
-    );
+  it.each([
+    [{ 'retry-after': '3600' }],
+    // Docker Hub's own way to say it.
+    [{ 'ratelimit-limit': '100;w=21600', 'ratelimit-remaining': '0;w=21600' }],
+  ])('does not wait for what is longer than it wants to (%o)', async (headers) => {
+    await using registry = await scriptedRegistry((_, response) => reply(response, 429, headers));
     await using client = createImageClient({ retry });
     await expect(client.getManifest(registry.location(), 'one', call)).rejects.toMatchObject({
       code: 'rate_limited',

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { mediaTypes } from '@cygni/core';
 import { describe, expect, it } from 'vitest';
 import { z } from 'zod';
@@ -73,6 +74,42 @@ describe('the embedded registry', () => {
       duplex: 'half',
     });
     expect(streamed.status).toBe(413);
+  });
+
+  it('keeps content that is addressed by sha512, and collects it like any other', async () => {
+    await using registry = await embedded({ limits: { garbageGraceMs: 0 } });
+    const sha512 = (bytes: Uint8Array) =>
+      `sha512:${createHash('sha512').update(bytes).digest('hex')}`;
+    const put = (bytes: Buffer<ArrayBuffer>, digest = sha512(bytes)) =>
+      fetch(registry.url(`acme/site/blobs/uploads/?digest=${digest}`), {
+        method: 'POST',
+        body: bytes,
+      });
+    const descriptorOf = (mediaType: string, bytes: Uint8Array) => ({
+      mediaType,
+      digest: sha512(bytes),
+      size: bytes.byteLength,
+    });
+    const manifest = Buffer.from(
+      JSON.stringify({
+        schemaVersion: 2,
+        mediaType: mediaTypes.ociManifest,
+        config: descriptorOf(mediaTypes.ociConfig, image.config),
+        layers: [descriptorOf(mediaTypes.ociLayerGzip, image.layer)],
+      }),
+    );
+    expect((await put(image.config)).status).toBe(201);
+    expect((await put(image.layer)).status).toBe(201);
+    expect(await codeOf(await put(image.layer, sha512(image.config)))).toBe('DIGEST_INVALID');
+    const digest = sha512(manifest);
+    expect((await pushManifest(registry, 'acme/site', digest, manifest)).status).toBe(201);
+
+    const signal = AbortSignal.timeout(10_000);
+    expect((await registry.server.collectGarbage({ signal })).deletedBlobs).toBe(0);
+    const found = await fetch(registry.url(`acme/site/blobs/${sha512(image.layer)}`));
+    expect(Buffer.from(await found.arrayBuffer())).toEqual(image.layer);
+    await fetch(registry.url(`acme/site/manifests/${digest}`), { method: 'DELETE' });
+    expect((await registry.server.collectGarbage({ signal })).deletedBlobs).toBe(3);
   });
 
   it('accepts an index only over manifests that it has', async () => {

@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { CygniError, type RepositoryLocation } from '@cygni/core';
 import { z } from 'zod';
 import { type Challenge, parseChallenges } from './challenge.ts';
+import { endpointOf } from './endpoint.ts';
 import { discard, exchange, failureOf, readBody, type Wire } from './exchange.ts';
 
 export interface Authorizer {
@@ -106,6 +107,7 @@ async function fetchToken(
   const basic = basicHeader(location);
   const response = await exchange(
     wire,
+    endpointOf(location).origin,
     {
       method: 'GET',
       url,

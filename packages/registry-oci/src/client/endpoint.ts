@@ -8,6 +8,10 @@ export interface Endpoint {
 
 const dockerHubNames = new Set(['docker.io', 'index.docker.io', 'registry-1.docker.io']);
 
+export function isDockerHub(host: string): boolean {
+  return dockerHubNames.has(host);
+}
+
 /**
  * Where the API of a location's registry is, and what it calls the repository:
  * Docker Hub answers under another host, and its official images live below `library/`.
@@ -15,7 +19,7 @@ const dockerHubNames = new Set(['docker.io', 'index.docker.io', 'registry-1.dock
  */
 export function endpointOf(location: RepositoryLocation): Endpoint {
   assertRepository(location.repository);
-  const isHub = dockerHubNames.has(location.host);
+  const isHub = isDockerHub(location.host);
   const host = isHub ? 'registry-1.docker.io' : location.host;
   const origin = parseOrigin(`${location.insecure ? 'http' : 'https'}://${host}/`, host);
   return { origin, repository: hubName(isHub, location.repository) };

@@ -1,18 +1,21 @@
+import { Readable } from 'node:stream';
 import { type Dispatcher, request } from 'undici';
 import { z } from 'zod';
+import type { Dispatchers } from './guarded-agents.ts';
 import { ResponseFailure } from './response-failure.ts';
 
 export interface Exchange {
   readonly method: 'GET' | 'HEAD' | 'PUT' | 'POST' | 'PATCH' | 'DELETE';
   readonly url: URL;
   readonly headers: Readonly<Record<string, string>>;
-  readonly body?: Uint8Array;
+  /** A stream needs a `content-length`. */
+  readonly body?: Uint8Array | AsyncIterable<Uint8Array>;
 }
 
 export type Response = Dispatcher.ResponseData;
 
 export interface Wire {
-  readonly dispatcher: Dispatcher;
+  readonly dispatchers: Dispatchers;
   readonly headersMs: number;
   readonly idleBodyMs: number;
 }
@@ -22,17 +25,33 @@ const errorBodySchema = z.object({
   errors: z.array(z.object({ code: z.string().regex(/^[A-Z_]{1,40}$/) })).max(20),
 });
 
-/** One request, one answer: no redirect, no retry, no authorization. */
-export function exchange(wire: Wire, each: Exchange, signal: AbortSignal): Promise<Response> {
+/**
+ * One request, one answer: no redirect, no retry, no authorization.
+ * @param registry the origin of the registry that was named, which may have led elsewhere
+ */
+export function exchange(
+  wire: Wire,
+  registry: URL,
+  each: Exchange,
+  signal: AbortSignal,
+): Promise<Response> {
   return request(each.url, {
-    dispatcher: wire.dispatcher,
+    dispatcher:
+      each.url.origin === registry.origin
+        ? wire.dispatchers.named
+        : wire.dispatchers.ledBy(registry),
     method: each.method,
     headers: { 'user-agent': 'cygni', ...each.headers },
-    body: each.body ?? null,
+    body: bodyOf(each.body),
     signal,
     headersTimeout: wire.headersMs,
     bodyTimeout: wire.idleBodyMs,
   });
+}
+
+function bodyOf(body: Exchange['body']): Uint8Array | Readable | null {
+  if (body === undefined || body instanceof Uint8Array) return body ?? null;
+  return Readable.from(body, { objectMode: false });
 }
 
 /** Reads an answer that nobody needs, so that its connection can be used again. */
@@ -64,7 +83,7 @@ export async function failureOf(response: Response): Promise<ResponseFailure> {
   return new ResponseFailure(
     response.statusCode,
     codes,
-    retryAfterMs(headerOf(response, 'retry-after')),
+    retryAfterMs(headerOf(response, 'retry-after')) ?? exhaustedForMs(response),
   );
 }
 
@@ -81,6 +100,13 @@ async function errorCodes(response: Response): Promise<readonly string[]> {
   } catch {
     return [];
   }
+}
+
+/** Docker Hub's `ratelimit-remaining: 0;w=21600`: nothing is left of what the window of so many seconds allows. */
+function exhaustedForMs(response: Response): number | undefined {
+  if (response.statusCode !== 429) return undefined;
+  const match = /^0;w=(\d{1,9})$/.exec(headerOf(response, 'ratelimit-remaining') ?? '');
+  return match ? Number(match[1]) * 1000 : undefined;
 }
 
 function retryAfterMs(header: string | undefined): number | undefined {

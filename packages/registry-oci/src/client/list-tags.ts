@@ -78,7 +78,7 @@ function parsePage(bytes: Buffer): readonly string[] {
 }
 
 /** RFC 8288: the target of the first link whose relation is `next`. */
-function nextLink(header: string | undefined): string | undefined {
+export function nextLink(header: string | undefined): string | undefined {
   for (const match of header?.matchAll(/<([^<>]*)>([^<]*)/g) ?? []) {
     if (/;\s*rel="?next"?/i.test(match[2] ?? '')) return match[1];
   }

@@ -60,6 +60,12 @@ export async function getManifest(
   });
 }
 
+export interface StoredManifest {
+  readonly digest: string;
+  /** Whether the registry said that it lists the manifest among the referrers of its subject. */
+  readonly listed: boolean;
+}
+
 export async function putManifest(
   send: Send,
   retry: Retry,
@@ -67,7 +73,7 @@ export async function putManifest(
   reference: string,
   manifest: { readonly mediaType: string; readonly bytes: Uint8Array },
   call: Call,
-): Promise<string> {
+): Promise<StoredManifest> {
   assertReference(reference);
   const digest = digestOf(manifest.bytes);
   if (isDigest(reference) && reference !== digest) {
@@ -92,7 +98,7 @@ export async function putManifest(
     if (stored !== undefined && isDigest(stored) && stored !== digest) {
       throw new CygniError('integrity', `the registry stored manifest ${digest} as ${stored}`);
     }
-    return digest;
+    return { digest, listed: headerOf(response, 'oci-subject') !== undefined };
   });
 }
 

@@ -5,12 +5,20 @@ export class ResponseFailure extends Error {
   /** The codes of the spec's error body: `MANIFEST_UNKNOWN` … */
   readonly codes: readonly string[];
   readonly retryAfterMs: number | undefined;
+  /** Whether the same request may well succeed in a moment. */
+  readonly transient: boolean;
 
-  constructor(status: number, codes: readonly string[], retryAfterMs: number | undefined) {
+  constructor(
+    status: number,
+    codes: readonly string[],
+    retryAfterMs: number | undefined,
+    transient = status === 429 || status >= 500,
+  ) {
     super(`status ${status}${codes.length > 0 ? ` (${codes.join(', ')})` : ''}`);
     this.status = status;
     this.codes = codes;
     this.retryAfterMs = retryAfterMs;
+    this.transient = transient;
   }
 }
 

@@ -18,7 +18,8 @@ interface RegistryRequest {
   /** Below `/v2/<repository>/`, or a whole URL that the registry gave. */
   readonly target: string | URL;
   readonly headers?: Readonly<Record<string, string>>;
-  readonly body?: Uint8Array;
+  /** One that streams is sent once only: a 401 to it rejects. */
+  readonly body?: Exchange['body'];
   readonly scopes: readonly string[];
   /** The statuses that mean success; any other rejects with ResponseFailure. */
   readonly expect: readonly number[];
@@ -43,7 +44,7 @@ export function createSend(wire: Wire, authorizer: Authorizer): Send {
       const response =
         url.origin === endpoint.origin.origin
           ? await authorized(request, url, call)
-          : await exchange(wire, toExchange(request, url, undefined), call.signal);
+          : await exchange(wire, endpoint.origin, toExchange(request, url, undefined), call.signal);
       if (request.expect.includes(response.statusCode)) return response;
       const next = headerOf(response, 'location');
       const follows = request.method === 'GET' || request.method === 'HEAD';
@@ -58,14 +59,16 @@ export function createSend(wire: Wire, authorizer: Authorizer): Send {
 
   async function authorized(request: RegistryRequest, url: URL, call: Call): Promise<Response> {
     const { location, scopes } = request;
+    const { origin } = endpointOf(location);
     const header = authorizer.remembered(location, scopes);
-    const first = await exchange(wire, toExchange(request, url, header), call.signal);
+    const first = await exchange(wire, origin, toExchange(request, url, header), call.signal);
     if (first.statusCode !== 401) return first;
     const challenge = headerOf(first, 'www-authenticate') ?? '';
     const failure = await failureOf(first);
+    if (streams(request)) throw failure;
     const renewed = await authorizer.answer(location, scopes, challenge, header, call.signal);
     if (renewed === undefined) throw failure;
-    return exchange(wire, toExchange(request, url, renewed), call.signal);
+    return exchange(wire, origin, toExchange(request, url, renewed), call.signal);
   }
 }
 
@@ -85,6 +88,10 @@ function assertScheme(url: URL, location: RepositoryLocation): void {
 /** Not worth another try: it is set up like that. */
 function misled(how: string): CygniError {
   return new CygniError('unavailable', `the registry ${how}`, { retryable: false });
+}
+
+function streams({ body }: RegistryRequest): boolean {
+  return body !== undefined && !(body instanceof Uint8Array);
 }
 
 function toExchange(

@@ -8,18 +8,19 @@ import {
 } from '@cygni/core';
 import type { ImageClientSettings } from '../options.ts';
 import { assertDigest } from '../reference.ts';
-import { fromCaller, inChunksOf, SourceFailure, wrongContent } from './chunks.ts';
+import { fromCaller, SourceFailure, wrongContent } from './chunks.ts';
 import { endpointOf } from './endpoint.ts';
 import { discard } from './exchange.ts';
-import { isResponseFailure } from './response-failure.ts';
+import { isResponseFailure, ResponseFailure } from './response-failure.ts';
 import type { Retry } from './retry.ts';
 import { pushScope } from './scopes.ts';
 import type { Send } from './send.ts';
-import { begin, cancel, nextUrl, type Session, withDigest } from './upload-session.ts';
+import { sendRest } from './send-rest.ts';
+import { begin, cancel, progressOf, type Session, withDigest } from './upload-session.ts';
 
 type Sizes = Pick<ImageClientSettings, 'monolithicBytes' | 'chunkBytes'>;
 
-/** Uploads a blob unless the registry has it. A try that fails for a passing reason is begun again from `open()`. */
+/** Uploads a blob unless the registry has it. A try that fails for a passing reason goes on where the registry says that it has got to. */
 export async function putBlob(
   send: Send,
   retry: Retry,
@@ -32,27 +33,25 @@ export async function putBlob(
   const { repository } = endpointOf(location);
   const scopes = [pushScope(repository)];
   const what = `push of blob ${location.host}/${location.repository}@${blob.digest}`;
-  const present = await retry(what, call, () => hasBlob(send, location, blob.digest, scopes, call));
-  if (present) return;
+  let session: Session | undefined;
 
   try {
-    await retry(what, call, async () => {
-      const session = await begin(send, location, 'blobs/uploads/', scopes, call);
-      try {
-        if (blob.sizeBytes <= sizes.monolithicBytes) await sendWhole(session);
-        else await sendChunks(session);
-      } catch (error) {
-        if (isCygniError(error) || error instanceof SourceFailure) {
-          await cancel(send, location, session.url, scopes, call);
-        }
-        throw error;
-      }
-    });
+    if (await retry(what, call, hasIt)) return;
+    await retry(what, call, blob.sizeBytes <= sizes.monolithicBytes ? sendWhole : sendOn);
   } catch (error) {
+    // Whoever may try again later would not find this session; a registry that is gone has dropped it.
+    if (session && isCygniError(error) && !error.retryable) {
+      await cancel(send, location, session.url, scopes, call);
+    }
     throw unwrapSource(error);
   }
 
-  async function sendWhole(session: Session): Promise<void> {
+  function hasIt(): Promise<boolean> {
+    return hasBlob(send, location, blob.digest, scopes, call);
+  }
+
+  async function sendWhole(): Promise<void> {
+    session = await begin(send, location, 'blobs/uploads/', scopes, call);
     const parts: Uint8Array[] = [];
     let size = 0;
     for await (const bytes of fromCaller(blob.open())) {
@@ -65,44 +64,39 @@ export async function putBlob(
     if (size !== blob.sizeBytes || digest !== blob.digest) {
       throw wrongContent(blob.digest, blob.sizeBytes);
     }
-    await finish(session.url, body);
+    await finish(session, body);
   }
 
-  async function sendChunks(session: Session): Promise<void> {
-    const hash = createHash('sha256');
-    let { url } = session;
-    let sent = 0;
-    const size = Math.max(sizes.chunkBytes, session.minimumChunkBytes);
-    for await (const chunk of inChunksOf(size, fromCaller(blob.open()))) {
-      const end = sent + chunk.byteLength;
-      if (end > blob.sizeBytes) throw wrongContent(blob.digest, blob.sizeBytes);
-      hash.update(chunk);
-      const response = await send(
-        {
-          location,
-          method: 'PATCH',
-          target: url,
-          headers: {
-            'content-type': 'application/octet-stream',
-            'content-range': `${sent}-${end - 1}`,
-          },
-          body: chunk,
-          scopes,
-          expect: [202, 204],
-        },
-        call,
-      );
-      await discard(response);
-      url = nextUrl(response, url, location);
-      sent = end;
+  async function sendOn(): Promise<void> {
+    try {
+      await transfer();
+    } catch (error) {
+      // A body that streams is not sent twice: the credentials are renewed by the question how far it got.
+      if (!isResponseFailure(error, 401)) throw error;
+      await transfer();
     }
-    if (sent !== blob.sizeBytes || `sha256:${hash.digest('hex')}` !== blob.digest) {
-      throw wrongContent(blob.digest, blob.sizeBytes);
-    }
-    await finish(url, new Uint8Array());
   }
 
-  async function finish(url: URL, body: Uint8Array): Promise<void> {
+  async function transfer(): Promise<void> {
+    let offset = 0;
+    if (session) {
+      const progress = await progressOf(send, location, session, scopes, call);
+      // The answer to a push that succeeded may have been lost.
+      if (!progress && (await hasIt())) return;
+      session = progress?.session;
+      offset = progress?.offset ?? 0;
+    }
+    session ??= await begin(send, location, 'blobs/uploads/', scopes, call);
+    const from = { session, offset };
+    try {
+      session = await sendRest(send, sizes.chunkBytes, location, from, blob, scopes, call);
+    } catch (error) {
+      throw offset === 0 ? error : unlessOvertaken(error);
+    }
+    await finish(session, new Uint8Array());
+  }
+
+  async function finish({ url }: Session, body: Uint8Array): Promise<void> {
     const response = await send(
       {
         location,
@@ -144,6 +138,12 @@ async function hasBlob(
     if (isResponseFailure(error, 404)) return false;
     throw error;
   }
+}
+
+/** What a broken connection had still on its way may arrive after the registry was asked: it is asked again. */
+function unlessOvertaken(error: unknown): unknown {
+  if (!isResponseFailure(error, 409) && !isResponseFailure(error, 416)) return error;
+  return new ResponseFailure(error.status, error.codes, error.retryAfterMs, true);
 }
 
 function unwrapSource(error: unknown): unknown {

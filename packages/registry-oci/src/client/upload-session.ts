@@ -1,7 +1,8 @@
 import { type Call, CygniError, type RepositoryLocation } from '@cygni/core';
+import { isTransient } from '../map-error.ts';
 import { endpointOf } from './endpoint.ts';
 import { discard, headerOf, type Response } from './exchange.ts';
-import { ResponseFailure } from './response-failure.ts';
+import { isResponseFailure, ResponseFailure } from './response-failure.ts';
 import { resolveUrl, type Send } from './send.ts';
 
 /** A registry may ask for larger chunks, up to what this process wants to hold. */
@@ -30,6 +31,37 @@ export async function begin(
     url: nextUrl(response, endpointOf(location).origin, location),
     minimumChunkBytes: minimum,
   };
+}
+
+/**
+ * How much of an upload has arrived, and where it goes on. Undefined where the registry knows nothing of
+ * it any more, or does not say exactly: `0-0` is written by some for nothing and by others for one byte.
+ */
+export async function progressOf(
+  send: Send,
+  location: RepositoryLocation,
+  session: Session,
+  scopes: readonly string[],
+  call: Call,
+): Promise<{ readonly session: Session; readonly offset: number } | undefined> {
+  try {
+    const response = await send(
+      { location, method: 'GET', target: session.url, scopes, expect: [204] },
+      call,
+    );
+    await discard(response);
+    const last = Number(/^0-(\d{1,15})$/.exec(headerOf(response, 'range') ?? '')?.[1] ?? 0);
+    if (last === 0) return undefined;
+    const url = headerOf(response, 'location');
+    return {
+      session:
+        url === undefined ? session : { ...session, url: resolveUrl(url, session.url, location) },
+      offset: last + 1,
+    };
+  } catch (error) {
+    if (isResponseFailure(error) && !isTransient(error)) return undefined;
+    throw error;
+  }
 }
 
 export function nextUrl(response: Response, base: URL, location: RepositoryLocation): URL {

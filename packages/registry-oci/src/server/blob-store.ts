@@ -1,5 +1,4 @@
-import { createReadStream, type ReadStream } from 'node:fs';
-import { rm, utimes, writeFile } from 'node:fs/promises';
+import { type FileHandle, open, rm, utimes, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import {
   makeDirectory,
@@ -27,7 +26,8 @@ export interface BlobStore {
   mount(repository: string, from: string, digest: string): Promise<boolean>;
   /** Returns whether the repository had it. The content goes with the next collection. */
   unlink(repository: string, digest: string): Promise<boolean>;
-  read(digest: string, range: { readonly start: number; readonly end: number }): ReadStream;
+  /** To be closed by the caller; content that is being read stays readable when it is collected. */
+  open(digest: string): Promise<FileHandle | undefined>;
 }
 
 export function createBlobStore(layout: Layout, lock: KeyedLock): BlobStore {
@@ -91,6 +91,6 @@ export function createBlobStore(layout: Layout, lock: KeyedLock): BlobStore {
     unlink: (repository, digest) =>
       lock.run(digest, () => removeIfPresent(layout.blobLink(repository, digest))),
 
-    read: (digest, range) => createReadStream(layout.blob(digest), { ...range }),
+    open: (digest) => unlessMissing(open(layout.blob(digest), 'r')),
   };
 }

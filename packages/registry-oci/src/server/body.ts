@@ -1,5 +1,4 @@
-import type { IncomingMessage, ServerResponse } from 'node:http';
-import type { Readable } from 'node:stream';
+import type { IncomingMessage } from 'node:http';
 import { SpecFailure } from './spec-failure.ts';
 
 const unreadBytes = 64 * 1024 * 1024;
@@ -10,37 +9,21 @@ export async function* bodyOf(
   request: IncomingMessage,
   idleMs: number,
 ): AsyncGenerator<Uint8Array, void, undefined> {
-  const watch = () =>
-    setTimeout(() => request.destroy(new Error('the client stopped sending')), idleMs);
-  let timer = watch();
+  let waiting = true;
+  const timer = setTimeout(() => {
+    if (waiting) request.destroy(new Error('the client stopped sending'));
+  }, idleMs);
   try {
     // Kept open when the reader gives up, so that an answer still reaches the client.
     for await (const chunk of request.iterator({ destroyOnReturn: false })) {
-      clearTimeout(timer);
+      waiting = false;
       yield chunk;
-      timer = watch();
+      waiting = true;
+      // Cheaper than a new one for each chunk.
+      timer.refresh();
     }
   } finally {
     clearTimeout(timer);
-  }
-}
-
-/** A file on its way out. A client that takes nothing for so long loses its connection. */
-export async function* pacedFor(
-  file: Readable,
-  response: ServerResponse,
-  idleMs: number,
-): AsyncGenerator<Uint8Array, void, undefined> {
-  for await (const chunk of file) {
-    const timer = setTimeout(
-      () => response.destroy(new Error('the client stopped reading')),
-      idleMs,
-    );
-    try {
-      yield chunk;
-    } finally {
-      clearTimeout(timer);
-    }
   }
 }
 

@@ -1,10 +1,10 @@
 import { readdir, readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { abortedError, CygniError } from '@cygni/core';
-import { isDigest } from '../reference.ts';
+import { digestOfHex } from './digest.ts';
 import { ageMsIfPresent, namesIn, removeIfPresent, sizeIfPresent, unlessMissing } from './files.ts';
 import type { KeyedLock } from './keyed-lock.ts';
-import { digestOfHex, type Layout } from './layout.ts';
+import type { Layout } from './layout.ts';
 import type { LiveReferences } from './live-references.ts';
 import { readManifest } from './manifest-content.ts';
 
@@ -38,22 +38,20 @@ export function collectGarbage(parts: Parts, signal: AbortSignal): Promise<Colle
 
     let deletedBlobs = 0;
     let freedBytes = 0;
-    for (const prefix of await namesIn(layout.blobs)) {
-      for (const hex of await namesIn(path.join(layout.blobs, prefix))) {
-        assertGoesOn(signal);
-        const digest = digestOfHex(hex);
-        if (!isDigest(digest) || referenced.has(digest)) continue;
-        const freed = await lock.run(digest, async () => {
-          const file = layout.blob(digest);
-          const age = await ageMsIfPresent(file);
-          if (arriving.has(digest) || age === undefined || age < graceMs) return undefined;
-          const size = await sizeIfPresent(file);
-          return (await removeIfPresent(file)) ? size : undefined;
-        });
-        if (freed === undefined) continue;
-        deletedBlobs += 1;
-        freedBytes += freed;
-      }
+    for await (const hex of contentIn(layout)) {
+      assertGoesOn(signal);
+      const digest = digestOfHex(hex);
+      if (digest === undefined || referenced.has(digest)) continue;
+      const freed = await lock.run(digest, async () => {
+        const file = layout.blob(digest);
+        const age = await ageMsIfPresent(file);
+        if (arriving.has(digest) || age === undefined || age < graceMs) return undefined;
+        const size = await sizeIfPresent(file);
+        return (await removeIfPresent(file)) ? size : undefined;
+      });
+      if (freed === undefined) continue;
+      deletedBlobs += 1;
+      freedBytes += freed;
     }
     return { deletedBlobs, freedBytes };
   });
@@ -66,7 +64,7 @@ export function collectGarbage(parts: Parts, signal: AbortSignal): Promise<Colle
     for (const hex of await namesIn(layout.blobLinks(repository))) {
       assertGoesOn(signal);
       const digest = digestOfHex(hex);
-      if (!isDigest(digest) || own.has(digest)) continue;
+      if (digest === undefined || own.has(digest)) continue;
       await lock.run(digest, async () => {
         const file = layout.blobLink(repository, digest);
         const age = await ageMsIfPresent(file);
@@ -82,7 +80,7 @@ async function referencesOf(layout: Layout, repository: string): Promise<Readonl
   const all = new Set<string>();
   for (const hex of await namesIn(layout.manifestLinks(repository))) {
     const digest = digestOfHex(hex);
-    if (!isDigest(digest)) continue;
+    if (digest === undefined) continue;
     const mediaType = await unlessMissing(
       readFile(layout.manifestLink(repository, digest), 'utf8'),
     );
@@ -99,6 +97,14 @@ async function referencesOf(layout: Layout, repository: string): Promise<Readonl
     }
   }
   return all;
+}
+
+async function* contentIn(layout: Layout): AsyncGenerator<string, void, undefined> {
+  for (const directory of layout.blobs) {
+    for (const prefix of await namesIn(directory)) {
+      yield* await namesIn(path.join(directory, prefix));
+    }
+  }
 }
 
 /** Every repository has its directory; those of the server's own begin with an underscore. */

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import path from 'node:path';
+import { algorithmOf, digestAlgorithms, hexOf } from './digest.ts';
 
 /**
  * Where everything lies. Content is kept once, by digest; what a repository holds is said by small
@@ -15,7 +16,8 @@ import path from 'node:path';
  *     scratch/                                   files about to be renamed
  */
 export interface Layout {
-  readonly blobs: string;
+  /** One for each digest algorithm. */
+  readonly blobs: readonly string[];
   readonly repositories: string;
   readonly uploads: string;
   readonly scratch: string;
@@ -33,17 +35,18 @@ export interface Layout {
 
 export function createLayout(directory: string): Layout {
   const root = path.resolve(directory);
-  const blobs = path.join(root, 'blobs', 'sha256');
+  const blobsOf = (algorithm: string) => path.join(root, 'blobs', algorithm);
   const repositories = path.join(root, 'repositories');
   const uploads = path.join(root, 'uploads');
   const inRepository = (repository: string, ...rest: string[]): string =>
     path.join(repositories, ...repository.split('/'), ...rest);
   return {
-    blobs,
+    blobs: digestAlgorithms.map(blobsOf),
     repositories,
     uploads,
     scratch: path.join(root, 'scratch'),
-    blob: (digest) => path.join(blobs, hexOf(digest).slice(0, 2), hexOf(digest)),
+    blob: (digest) =>
+      path.join(blobsOf(algorithmOf(digest)), hexOf(digest).slice(0, 2), hexOf(digest)),
     blobLink: (repository, digest) => inRepository(repository, '_blobs', hexOf(digest)),
     blobLinks: (repository) => inRepository(repository, '_blobs'),
     manifestLink: (repository, digest) => inRepository(repository, '_manifests', hexOf(digest)),
@@ -56,14 +59,6 @@ export function createLayout(directory: string): Layout {
     // The name ties an upload to its repository: under another's it does not exist.
     upload: (repository, id) => path.join(uploads, `${id}.${fingerprint(repository)}`),
   };
-}
-
-export function digestOfHex(hex: string): string {
-  return `sha256:${hex}`;
-}
-
-function hexOf(digest: string): string {
-  return digest.slice('sha256:'.length);
 }
 
 function fingerprint(repository: string): string {

@@ -1,5 +1,6 @@
-import { imageIndexSchema, imageManifestSchema, mediaTypes } from '@cygni/core';
-import type { z } from 'zod';
+import { descriptorSchema, imageIndexSchema, imageManifestSchema, mediaTypes } from '@cygni/core';
+import { z } from 'zod';
+import { isDigest } from './digest.ts';
 import { SpecFailure } from './spec-failure.ts';
 
 export interface ManifestContent {
@@ -13,6 +14,17 @@ export interface ManifestContent {
   readonly annotations: Readonly<Record<string, string>> | undefined;
 }
 
+/** The platform's own images are sha256 throughout; a registry also keeps what others push. */
+const anyDescriptor = descriptorSchema.extend({ digest: z.string().refine(isDigest) });
+const anyManifest = imageManifestSchema.extend({
+  config: anyDescriptor,
+  layers: z.array(anyDescriptor),
+  subject: anyDescriptor.optional(),
+});
+const anyIndex = imageIndexSchema.extend({
+  manifests: z.array(anyDescriptor),
+  subject: anyDescriptor.optional(),
+});
 const manifestTypes: readonly string[] = [mediaTypes.ociManifest, mediaTypes.dockerManifest];
 const indexTypes: readonly string[] = [mediaTypes.ociIndex, mediaTypes.dockerManifestList];
 
@@ -25,7 +37,7 @@ export function readManifest(bytes: Uint8Array, contentType: string | undefined)
     throw new SpecFailure('MANIFEST_INVALID', 'Content-Type and mediaType differ or are missing');
   }
   if (manifestTypes.includes(mediaType)) {
-    const manifest = parse(imageManifestSchema, value);
+    const manifest = parse(anyManifest, value);
     const layers = manifest.layers.filter((layer) => !Array.isArray(layer.urls));
     return {
       mediaType,
@@ -37,7 +49,7 @@ export function readManifest(bytes: Uint8Array, contentType: string | undefined)
     };
   }
   if (indexTypes.includes(mediaType)) {
-    const index = parse(imageIndexSchema, value);
+    const index = parse(anyIndex, value);
     const children = index.manifests.map((each) => each.digest);
     return {
       mediaType,

@@ -1,7 +1,7 @@
-import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
-import { isDigest, isTag } from '../reference.ts';
+import { isTag } from '../reference.ts';
 import type { BlobStore } from './blob-store.ts';
+import { algorithmOf, digestOf, isDigest } from './digest.ts';
 import {
   namesIn,
   removeIfPresent,
@@ -47,14 +47,14 @@ export function createManifestStore({ layout, lock, blobs, live }: Parts): Manif
   const inRepository = <Value>(repository: string, task: () => Promise<Value>) =>
     lock.run(`repository ${repository}`, task);
 
-  async function digestOf(repository: string, reference: string): Promise<string | undefined> {
+  async function resolve(repository: string, reference: string): Promise<string | undefined> {
     if (isDigest(reference)) return reference;
     const content = await unlessMissing(readFile(layout.tag(repository, reference), 'utf8'));
     return content !== undefined && isDigest(content) ? content : undefined;
   }
 
   async function get(repository: string, reference: string): Promise<StoredManifest | undefined> {
-    const digest = await digestOf(repository, reference);
+    const digest = await resolve(repository, reference);
     if (digest === undefined) return undefined;
     const link = layout.manifestLink(repository, digest);
     const mediaType = await unlessMissing(readFile(link, 'utf8'));
@@ -78,7 +78,7 @@ export function createManifestStore({ layout, lock, blobs, live }: Parts): Manif
     get,
 
     async put(repository, reference, bytes, contentType) {
-      const digest = `sha256:${createHash('sha256').update(bytes).digest('hex')}`;
+      const digest = digestOf(isDigest(reference) ? algorithmOf(reference) : 'sha256', bytes);
       if (isDigest(reference) && reference !== digest) {
         throw new SpecFailure('DIGEST_INVALID', `the content is ${digest}`);
       }
@@ -116,7 +116,7 @@ export function createManifestStore({ layout, lock, blobs, live }: Parts): Manif
         const found = await get(repository, reference);
         // The tags first: after a crash in between, none of them leads nowhere.
         for (const tag of await namesIn(layout.tags(repository))) {
-          if ((await digestOf(repository, tag)) === reference) {
+          if ((await resolve(repository, tag)) === reference) {
             await removeIfPresent(layout.tag(repository, tag));
           }
         }

@@ -1,4 +1,5 @@
-import { isDigest, isRepository, isTag } from '../reference.ts';
+import { isRepository, isTag } from '../reference.ts';
+import { isDigest } from './digest.ts';
 import { SpecFailure } from './spec-failure.ts';
 
 export type Route =
@@ -55,7 +56,7 @@ export function routeOf(encodedPath: string): Route {
 /** @throws SpecFailure */
 export function digestIn(value: string): string {
   if (isDigest(value)) return value;
-  throw new SpecFailure('DIGEST_INVALID', 'not a sha256 digest');
+  throw new SpecFailure('DIGEST_INVALID', 'neither a sha256 nor a sha512 digest');
 }
 
 function nameIn(path: readonly string[], suffix: number): string {
@@ -67,7 +68,7 @@ function nameIn(path: readonly string[], suffix: number): string {
 function referenceIn(value: string): string {
   if (isDigest(value) || isTag(value)) return value;
   throw value.includes(':')
-    ? new SpecFailure('DIGEST_INVALID', 'not a sha256 digest')
+    ? new SpecFailure('DIGEST_INVALID', 'neither a sha256 nor a sha512 digest')
     : new SpecFailure('MANIFEST_INVALID', 'not a tag');
 }
 

@@ -1,6 +1,5 @@
-import { pipeline } from 'node:stream/promises';
-import { pacedFor } from './body.ts';
 import { methodNotAllowed, respond, type ServerExchange, type Stores } from './exchange.ts';
+import { sendFile } from './send-file.ts';
 import { SpecFailure } from './spec-failure.ts';
 
 export async function serveBlob(
@@ -38,13 +37,10 @@ async function sendBlob(
     'content-length': end - start + 1,
     ...(range ? { 'content-range': `bytes ${start}-${end}/${size}` } : {}),
   };
+  await using file = found(await stores.blobs.open(digest));
   each.response.writeHead(range ? 206 : 200, headers);
-  if (size === 0) {
-    each.response.end();
-    return;
-  }
-  const file = stores.blobs.read(digest, { start, end });
-  await pipeline(pacedFor(file, each.response, stores.limits.idleTimeoutMs), each.response);
+  await sendFile(file, { start, end }, each.response, stores.limits.idleTimeoutMs);
+  each.response.end();
 }
 
 function headersOf(digest: string): Record<string, string> {
@@ -80,9 +76,9 @@ function rangeOf(
   return { start, end };
 }
 
-function found(size: number | undefined): number {
-  if (size === undefined) throw unknownBlob();
-  return size;
+function found<Value>(value: Value | undefined): Value {
+  if (value === undefined) throw unknownBlob();
+  return value;
 }
 
 function unknownBlob(): SpecFailure {

@@ -1,6 +1,7 @@
-import { isDigest, isRepository } from '../reference.ts';
+import { isRepository } from '../reference.ts';
 import { assertAccess } from './access.ts';
 import { bodyOf } from './body.ts';
+import { isDigest } from './digest.ts';
 import { methodNotAllowed, respond, type ServerExchange, type Stores } from './exchange.ts';
 import { digestIn } from './route.ts';
 import { SpecFailure } from './spec-failure.ts';

@@ -4,6 +4,7 @@ import { createReadStream, createWriteStream } from 'node:fs';
 import { open, truncate } from 'node:fs/promises';
 import path from 'node:path';
 import { pipeline } from 'node:stream/promises';
+import { algorithmOf, type DigestAlgorithm } from './digest.ts';
 import { ageMsIfPresent, namesIn, removeIfPresent, sizeIfPresent } from './files.ts';
 import type { Layout } from './layout.ts';
 import { SpecFailure } from './spec-failure.ts';
@@ -139,8 +140,11 @@ export function createUploadStore(layout: Layout, maximumBytes: number): UploadS
     finish(repository, id, digest, keep) {
       const file = layout.upload(repository, id);
       return alone(file, async () => {
-        const hash = takeHash(file, await sizeOf(file)) ?? (await hashFile(file));
-        const actual = `sha256:${hash.digest('hex')}`;
+        const algorithm = algorithmOf(digest);
+        const known = takeHash(file, await sizeOf(file));
+        // Which algorithm is wanted shows only now; the one nearly everybody uses is computed on the way.
+        const hash = algorithm === 'sha256' && known ? known : await hashFile(algorithm, file);
+        const actual = `${algorithm}:${hash.digest('hex')}`;
         if (actual !== digest) {
           await remove(file);
           throw new SpecFailure('DIGEST_INVALID', `the content is ${actual}`);
@@ -181,8 +185,8 @@ export function tooLarge(maximumBytes: number): SpecFailure {
   return new SpecFailure('SIZE_INVALID', `over ${maximumBytes} bytes`, { status: 413 });
 }
 
-async function hashFile(file: string): Promise<Hash> {
-  const hash = createHash('sha256');
+async function hashFile(algorithm: DigestAlgorithm, file: string): Promise<Hash> {
+  const hash = createHash(algorithm);
   for await (const chunk of createReadStream(file)) hash.update(chunk);
   return hash;
 }

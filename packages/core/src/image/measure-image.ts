@@ -1,16 +1,15 @@
+import { z } from 'zod';
+import type { Call } from '../contracts/call.ts';
+import type { ImageClient, Manifest } from '../contracts/image-client.ts';
+import type { RepositoryLocation } from '../contracts/registry.ts';
+import { CygniError } from '../errors.ts';
 import {
-  type Call,
-  CygniError,
   type Descriptor,
-  type ImageClient,
   imageConfigSchema,
   imageIndexSchema,
   imageManifestSchema,
-  isIndex,
-  type Manifest,
-  type RepositoryLocation,
-} from '@cygni/core';
-import { z } from 'zod';
+} from '../model/image.ts';
+import { isIndex } from './read-image.ts';
 
 export interface ImageExtent {
   readonly sizeBytes: number;
