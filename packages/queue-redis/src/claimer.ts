@@ -1,5 +1,5 @@
 import type { Call, MessageKind } from '@cygni/core';
-import { type Job, UnrecoverableError, WaitingError, Worker } from 'bullmq';
+import { type Job, type JobJson, UnrecoverableError, WaitingError, Worker } from 'bullmq';
 import { type Connection, createConnection } from './connections.ts';
 import { mapError } from './map-error.ts';
 import type { ResolvedOptions } from './options.ts';
@@ -66,7 +66,7 @@ export function startClaimer(
   }
 
   const redeliveryMs = options.redeliverySeconds * 1_000;
-  const worker = new Worker(
+  const worker = new TolerantWorker(
     kind,
     process,
     {
@@ -132,4 +132,15 @@ export function startClaimer(
 
 function cut(connection: Connection): void {
   connection.disconnect();
+}
+
+/** BullMQ's loop would end at a job whose content is no JSON; this one makes it an unreadable message. */
+class TolerantWorker extends Worker {
+  protected override createJob(json: JobJson, id: string) {
+    try {
+      return super.createJob(json, id);
+    } catch {
+      return super.createJob({ ...json, data: 'null' }, id);
+    }
+  }
 }
