@@ -7,8 +7,10 @@ import {
   createPlatform,
   type Logger,
   type Platform,
+  type Queue,
 } from '@cygni/core';
 import { createLocalDeployer } from '@cygni/deployer-local';
+import { createRedisQueue } from '@cygni/queue-redis';
 import {
   createImageClient,
   createOciRegistry,
@@ -45,7 +47,7 @@ export function compose(
   });
   const adapters = {
     store: createPostgresStore({ url: options.databaseUrl }),
-    queue: createMemoryQueue(),
+    queue: createQueue(configuration),
     artifacts: createDiskArtifactStore({ directory: join(dataDirectory, 'artifacts') }),
     registry: createOciRegistry({
       host: `127.0.0.1:${options.port}`,
@@ -78,4 +80,10 @@ export function compose(
       return Object.fromEntries(names);
     },
   };
+}
+
+function createQueue({ redisUrl, redisCluster }: Configuration): Queue {
+  return redisUrl === undefined
+    ? createMemoryQueue()
+    : createRedisQueue({ url: redisUrl, cluster: redisCluster });
 }

@@ -10,6 +10,9 @@ const environmentSchema = z.object({
   LOG_LEVEL: z.enum(['debug', 'info', 'warn', 'error', 'silent']).default('info'),
   /** Absent: an embedded PostgreSQL in the data directory. */
   DATABASE_URL: z.url({ protocol: /^postgres(ql)?$/ }).optional(),
+  /** Absent: a queue inside the process. */
+  REDIS_URL: z.url({ protocol: /^rediss?$/ }).optional(),
+  REDIS_CLUSTER: z.stringbool().default(false),
   BUILD_ENGINE: z.enum(['auto', 'docker', 'podman', 'buildah', 'assemble']).default('auto'),
   DEPLOY_RUNTIME: z.enum(['auto', 'docker', 'podman', 'namespaces']).default('auto'),
   BUILD_CONCURRENCY: z.coerce.number().int().min(1).max(100).default(2),
@@ -24,6 +27,8 @@ export interface Configuration {
   readonly port: number;
   readonly logLevel: string;
   readonly databaseUrl: string | undefined;
+  readonly redisUrl: string | undefined;
+  readonly redisCluster: boolean;
   readonly buildEngine: 'auto' | 'docker' | 'podman' | 'buildah' | 'assemble';
   readonly deployRuntime: 'auto' | 'docker' | 'podman' | 'namespaces';
   readonly buildConcurrency: number;
@@ -54,6 +59,8 @@ export function readConfiguration(environment: NodeJS.ProcessEnv): Configuration
       port: variables.PORT,
       logLevel: variables.LOG_LEVEL,
       databaseUrl: variables.DATABASE_URL,
+      redisUrl: variables.REDIS_URL,
+      redisCluster: variables.REDIS_CLUSTER,
       buildEngine: variables.BUILD_ENGINE,
       deployRuntime: variables.DEPLOY_RUNTIME,
       buildConcurrency: variables.BUILD_CONCURRENCY,

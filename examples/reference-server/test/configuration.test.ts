@@ -21,6 +21,8 @@ describe('the configuration', () => {
     ['PORT', 'hunter2'],
     ['HOST', 'hunter2'],
     ['DATABASE_URL', 'mysql://user:hunter2@db/x'],
+    ['REDIS_URL', 'http://:hunter2@cache'],
+    ['REDIS_CLUSTER', 'hunter2'],
     ['BUILD_ENGINE', 'hunter2'],
     ['BUDGET_CAP', '-5'],
   ])('refuses %s=%s, naming the variable and not its value', (name, value) => {
