@@ -125,10 +125,12 @@ describe.skipIf(!canStartRedis || postgresUrl === null)('a backlog', () => {
     await addBacklog(database, await test.build('acme'), 100_000);
     await until(async () => (await queue.stats(queueCall())).depth.build === window);
     // Messages that are sent again and again add nothing.
-    await database.query(`UPDATE cygni.builds SET enqueued_at = '-infinity' WHERE dispatched`);
+    await database.query(
+      `UPDATE cygni.builds SET enqueued_at = '-infinity' WHERE dispatched AND state = 'QUEUED'`,
+    );
     await until(async () => {
       const [due] = await database.query(
-        `SELECT count(*)::integer AS count FROM cygni.builds WHERE dispatched AND enqueued_at = '-infinity'`,
+        `SELECT count(*)::integer AS count FROM cygni.builds WHERE dispatched AND state = 'QUEUED' AND enqueued_at = '-infinity'`,
       );
       return due?.count === 0;
     });
