@@ -15,12 +15,9 @@ export type Content =
   | { readonly is: 'unreadable' };
 
 export function readContent(kind: MessageKind, content: unknown): Content {
-  const versioned = anyVersionSchema.safeParse(content);
-  if (!versioned.success) return { is: 'unreadable' };
-  if (versioned.data.v !== MESSAGE_VERSION) {
-    return { is: 'of another version', v: versioned.data.v };
-  }
   const parsed = contentSchema.safeParse(content);
-  if (!parsed.success) return { is: 'unreadable' };
-  return { is: 'message', message: { ...parsed.data, kind } };
+  if (parsed.success) return { is: 'message', message: { ...parsed.data, kind } };
+  const versioned = anyVersionSchema.safeParse(content);
+  if (!versioned.success || versioned.data.v === MESSAGE_VERSION) return { is: 'unreadable' };
+  return { is: 'of another version', v: versioned.data.v };
 }

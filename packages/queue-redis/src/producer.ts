@@ -114,7 +114,7 @@ function jobOf(message: Message): { name: string; data: object; opts: JobsOption
       // Waits once; if it is in hand, it comes again afterwards.
       deduplication: { id: message.id, keepLastIfActive: true },
       // BullMQ's priorities are slower, and those without one go first.
-      lifo: message.priority === 'high',
+      ...(message.priority === 'high' ? { lifo: true } : {}),
       attempts,
       backoff: { type: 'custom' },
       removeOnComplete: true,
