@@ -3,8 +3,8 @@ import type { ResolvedOptions } from './options.ts';
 
 export type Connection = Redis | Cluster;
 
-/** The longest that a command may take, and that a socket may be silent while it owes an answer. */
-const commandTimeoutMs = 5_000;
+/** The longest that a socket may be silent while it owes an answer. */
+const socketTimeoutMs = 5_000;
 const longestReconnectDelayMs = 500;
 
 function reconnectDelay(times: number): number {
@@ -13,9 +13,9 @@ function reconnectDelay(times: number): number {
 
 const bounded: RedisOptions = {
   connectTimeout: 2_000,
-  commandTimeout: commandTimeoutMs,
-  // A server that is paused, or behind a firewall that has forgotten the connection, never closes it.
-  socketTimeout: commandTimeoutMs,
+  // A server that is paused, or behind a firewall that has forgotten the connection, never closes it. Timers of each
+  // command would cost a good part of the rate.
+  socketTimeout: socketTimeoutMs,
   keepAlive: 10_000,
   retryStrategy: reconnectDelay,
   // A primary that became a replica keeps its connections: the name may point to another one by now.

@@ -32,9 +32,6 @@ export function mapError(error: unknown): CygniError {
   const cause = Object.assign(new Error(message), { name: error.name, code });
   const reply = byReply[message.split(' ', 1)[0] ?? ''];
   if (reply) return new CygniError(reply[0], reply[1], { cause });
-  if (message === 'Command timed out') {
-    return new CygniError('timeout', 'Redis did not answer in time', { cause });
-  }
   if (code !== undefined && untrusted.test(code)) {
     return new CygniError('invalid_configuration', 'the certificate of Redis is not trusted', {
       cause,

@@ -15,11 +15,6 @@ import type { ResolvedOptions } from './options.ts';
 
 /** How long a call waits for a connection that is being made. */
 const connectPatienceMs = 500;
-/** More than any consumer's limit, which decides. */
-const attempts = 1_000_000;
-/** For operators to look at. */
-const keptDeadLetters = 1_000;
-const keptEvents = 1_000;
 
 export interface Producer {
   /** Resolves when connected, or after `patienceMs`: false, and what was wrong last. */
@@ -100,7 +95,6 @@ function createQueue(
     // Both would need a connection now, and fail for good without one.
     skipVersionCheck: true,
     skipWaitingForReady: true,
-    streams: { events: { maxLen: keptEvents } },
   });
   queue.on('error', () => {});
   return queue;
@@ -115,10 +109,6 @@ function jobOf(message: Message): { name: string; data: object; opts: JobsOption
       deduplication: { id: message.id, keepLastIfActive: true },
       // BullMQ's priorities are slower, and those without one go first.
       ...(message.priority === 'high' ? { lifo: true } : {}),
-      attempts,
-      backoff: { type: 'custom' },
-      removeOnComplete: true,
-      removeOnFail: { count: keptDeadLetters },
     },
   };
 }
