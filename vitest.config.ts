@@ -13,7 +13,10 @@ export default defineConfig({
       'examples/*/test/**/*.test.ts',
       'scripts/**/*.test.ts',
     ],
-    globalSetup: ['packages/store-postgres/test/support/global-setup.ts'],
+    globalSetup: [
+      'packages/store-postgres/test/support/global-setup.ts',
+      'packages/queue-redis/test/support/global-setup.ts',
+    ],
     testTimeout: 120_000,
     hookTimeout: 60_000,
   },

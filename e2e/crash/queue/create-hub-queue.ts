@@ -1,5 +1,11 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { type Call, type Message, type MessageKind, type Queue, SPEC_VERSION } from '@cygni/core';
+import {
+  type Call,
+  type MessageHandler,
+  type MessageKind,
+  type Queue,
+  SPEC_VERSION,
+} from '@cygni/core';
 import { connectToHub } from './connection.ts';
 
 const enqueueTimeoutMs = 1_000;
@@ -9,11 +15,7 @@ const reconnectPauseMs = 100;
 export function createHubQueue(path: string): Queue {
   const connection = connectToHub(path);
 
-  async function consumeOne(
-    kind: MessageKind,
-    handler: (message: Message, call: Call) => Promise<void>,
-    call: Call,
-  ): Promise<void> {
+  async function consumeOne(kind: MessageKind, handler: MessageHandler, call: Call): Promise<void> {
     while (!call.signal.aborted) {
       const answer = await connection.ask({ do: 'take', kind }, call.signal).catch(() => null);
       if (!answer?.message) {
@@ -21,7 +23,7 @@ export function createHubQueue(path: string): Queue {
         continue;
       }
       try {
-        await handler(answer.message, call);
+        await handler({ message: answer.message, deliveries: 1, waitedSeconds: 0 }, call);
       } catch (err) {
         call.log.error({ err, kind, id: answer.message.id }, 'message handler failed');
       }
@@ -34,6 +36,9 @@ export function createHubQueue(path: string): Queue {
     async open() {},
     async close() {
       connection.close();
+    },
+    async ping({ signal }) {
+      await connection.ask({ do: 'count' }, signal);
     },
     async enqueue(messages, { signal }) {
       const bounded = AbortSignal.any([signal, AbortSignal.timeout(enqueueTimeoutMs)]);

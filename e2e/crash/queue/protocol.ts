@@ -1,9 +1,10 @@
 import { z } from 'zod';
 
 const messageSchema = z.strictObject({
-  v: z.literal(1),
+  v: z.int(),
   kind: z.enum(['build', 'deployment']),
   id: z.string(),
+  priority: z.literal('high').exactOptional(),
 });
 
 const withId = { id: z.int() };

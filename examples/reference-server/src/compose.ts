@@ -8,8 +8,10 @@ import {
   createPlatform,
   type Logger,
   type Platform,
+  type Queue,
 } from '@cygni/core';
 import { createLocalDeployer } from '@cygni/deployer-local';
+import { createRedisQueue } from '@cygni/queue-redis';
 import {
   createImageClient,
   createOciRegistry,
@@ -50,6 +52,8 @@ export function compose(
     artifacts: configuration.s3
       ? createS3ArtifactStore(configuration.s3)
       : createDiskArtifactStore({ directory: join(dataDirectory, 'artifacts') }),
+    queue: createQueue(configuration),
+    artifacts: createDiskArtifactStore({ directory: join(dataDirectory, 'artifacts') }),
     registry: createOciRegistry({
       host: `127.0.0.1:${options.port}`,
       insecure: true,
@@ -81,4 +85,10 @@ export function compose(
       return Object.fromEntries(names);
     },
   };
+}
+
+function createQueue({ redisUrl, redisCluster }: Configuration): Queue {
+  return redisUrl === undefined
+    ? createMemoryQueue()
+    : createRedisQueue({ url: redisUrl, cluster: redisCluster });
 }

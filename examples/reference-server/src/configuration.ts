@@ -22,6 +22,9 @@ const environmentSchema = z.object({
   S3_CONDITIONAL_WRITES: z.stringbool().default(true),
   /** Present: a rule for it is kept in the bucket. */
   S3_ABORT_INCOMPLETE_UPLOADS_DAYS: z.coerce.number().int().min(1).max(3_650).optional(),
+  /** Absent: a queue inside the process. */
+  REDIS_URL: z.url({ protocol: /^rediss?$/ }).optional(),
+  REDIS_CLUSTER: z.stringbool().default(false),
   BUILD_ENGINE: z.enum(['auto', 'docker', 'podman', 'buildah', 'assemble']).default('auto'),
   DEPLOY_RUNTIME: z.enum(['auto', 'docker', 'podman', 'namespaces']).default('auto'),
   BUILD_CONCURRENCY: z.coerce.number().int().min(1).max(100).default(2),
@@ -38,6 +41,8 @@ export interface Configuration {
   readonly databaseUrl: string | undefined;
   /** Undefined: artifacts on disk. */
   readonly s3: S3ArtifactStoreOptions | undefined;
+  readonly redisUrl: string | undefined;
+  readonly redisCluster: boolean;
   readonly buildEngine: 'auto' | 'docker' | 'podman' | 'buildah' | 'assemble';
   readonly deployRuntime: 'auto' | 'docker' | 'podman' | 'namespaces';
   readonly buildConcurrency: number;
@@ -69,6 +74,8 @@ export function readConfiguration(environment: NodeJS.ProcessEnv): Configuration
       logLevel: variables.LOG_LEVEL,
       databaseUrl: variables.DATABASE_URL,
       s3: s3Options(variables),
+      redisUrl: variables.REDIS_URL,
+      redisCluster: variables.REDIS_CLUSTER,
       buildEngine: variables.BUILD_ENGINE,
       deployRuntime: variables.DEPLOY_RUNTIME,
       buildConcurrency: variables.BUILD_CONCURRENCY,

@@ -23,6 +23,8 @@ describe('the configuration', () => {
     ['DATABASE_URL', 'mysql://user:hunter2@db/x'],
     ['S3_ENDPOINT', 'hunter2'],
     ['S3_FORCE_PATH_STYLE', 'hunter2'],
+    ['REDIS_URL', 'http://:hunter2@cache'],
+    ['REDIS_CLUSTER', 'hunter2'],
     ['BUILD_ENGINE', 'hunter2'],
     ['BUDGET_CAP', '-5'],
   ])('refuses %s=%s, naming the variable and not its value', (name, value) => {

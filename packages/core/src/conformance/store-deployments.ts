@@ -129,6 +129,18 @@ export function testDeployments({ describe, it, expect }: TestFunctions, current
   });
 
   describe('a rollback', () => {
+    it('is announced with high priority', async () => {
+      const { store, deployed, newDeployment, messages, reservation } = current();
+      await deployed();
+      await deployed();
+      await messages();
+      const rollback = newDeployment(toPrevious);
+      await store.acceptDeployment(rollback, reservation(), null, call);
+      expect(await messages()).toEqual([
+        { v: 1, kind: 'deployment', id: rollback.id, priority: 'high' },
+      ]);
+    });
+
     it('needs a service and a revision', async () => {
       const { store, newDeployment, reservation, queuedDeployment } = current();
       const accept = (rollbackTo: number | null) =>

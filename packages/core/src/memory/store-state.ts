@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import type { MessageKind } from '../contracts/queue.ts';
+import { MESSAGE_VERSION, type Message, type MessageKind } from '../contracts/queue.ts';
 import type { IdempotencyKey } from '../contracts/store.ts';
 import { CygniError } from '../errors.ts';
 import type { Account } from '../model/budget.ts';
@@ -62,8 +62,8 @@ export interface Hold {
 }
 
 interface OutboxRow {
-  readonly kind: MessageKind;
-  readonly id: string;
+  readonly message: Message;
+  /** Whether a relay is handing it over. */
   taken: boolean;
 }
 
@@ -104,7 +104,10 @@ export function isoNow(state: StoreState): string {
 
 export function enqueue(state: StoreState, work: Work): void {
   work.enqueuedAt = state.now();
-  state.outbox.push({ kind: work.kind, id: work.resource.id, taken: false });
+  const { kind, resource } = work;
+  const message: Message = { v: MESSAGE_VERSION, kind, id: resource.id };
+  const urgent = 'kind' in resource && resource.kind === 'rollback';
+  state.outbox.push({ message: urgent ? { ...message, priority: 'high' } : message, taken: false });
 }
 
 /** Records an event about a service. */

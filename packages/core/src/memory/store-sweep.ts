@@ -14,7 +14,7 @@ const deadLetter: BuildFailure = {
 /** Brings back what was forgotten, and ends what is never tried again. */
 export function sweepState(state: StoreState, { queuedSeconds, limit }: SweepOptions): SweepResult {
   const now = state.now();
-  const waiting = new Set(state.outbox.map(({ id }) => id));
+  const waiting = new Set(state.outbox.map(({ message }) => message.id));
   const isOver = (work: Work) =>
     isFree(state, work) && (!hasAttemptsLeft(work) || work.cancelRequested);
 

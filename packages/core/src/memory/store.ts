@@ -1,6 +1,5 @@
 import type { BudgetLimit } from '../contracts/budget-policy.ts';
 import { type Call, SPEC_VERSION } from '../contracts/call.ts';
-import type { Message } from '../contracts/queue.ts';
 import type { DispatchOptions, PruneOptions, Store, SweepOptions } from '../contracts/store.ts';
 import { abortedError, CygniError } from '../errors.ts';
 import { idSchema } from '../model/names.ts';
@@ -142,7 +141,7 @@ export function createMemoryStore(options: MemoryStoreOptions = {}): Store {
       if (rows.length === 0) return 0;
       for (const row of rows) row.taken = true;
       try {
-        await deliver(rows.map(({ kind, id }): Message => ({ v: 1, kind, id })));
+        await deliver(rows.map(({ message }) => message));
       } catch (error) {
         for (const row of rows) row.taken = false;
         throw error;

@@ -7,6 +7,7 @@ import { type Budgets, createBudgets } from './budgets.ts';
 import { workOnBuild } from './build-worker.ts';
 import { type Builds, createBuilds } from './builds.ts';
 import { type Clock, systemClock } from './clock.ts';
+import { consumeMessages } from './consume.ts';
 import type { Adapters, PlatformContext } from './context.ts';
 import { createDeployments, type Deployments } from './deployments.ts';
 import { archiveLogs } from './log-archiver.ts';
@@ -24,10 +25,16 @@ import { sweepRegularly } from './sweeper.ts';
 export const roles = ['relay', 'builds', 'rollouts', 'sweeper'] as const;
 export type Role = (typeof roles)[number];
 
+const queuePingMs = 500;
+
 export interface PlatformOptions extends Adapters {
   readonly settings?: Partial<PlatformSettings>;
   readonly clock?: Clock;
   readonly log: Logger;
+}
+
+export interface Readiness {
+  readonly degraded: readonly 'queue'[];
 }
 
 export interface Platform {
@@ -45,8 +52,11 @@ export interface Platform {
   open(signal: AbortSignal): Promise<void>;
   /** Works in the given roles until `signal` aborts, then gives its claims back. Any number of processes may work in any role. */
   run(options: { readonly roles: readonly Role[]; readonly signal: AbortSignal }): Promise<void>;
-  /** Whether work can be taken: the platform is not stopping and the store answers. @throws `unavailable`, `closed` */
-  ready(call: Call): Promise<void>;
+  /**
+   * Whether work can be taken: the platform is not stopping and the store answers. Tells what else is out of reach:
+   * without the queue, work is accepted and waits. @throws `unavailable`, `closed`
+   */
+  ready(call: Call): Promise<Readiness>;
   /** First half of a shutdown: not ready any more, streams end, every role gives its claims back. Reads still work. Idempotent. */
   stop(): Promise<void>;
   /** The metrics in Prometheus' text format come from this registry. */
@@ -112,7 +122,6 @@ export function createPlatform(options: PlatformOptions): Platform {
   }
 
   function startRole(role: Role, call: Call): readonly Promise<void>[] {
-    const { queue } = context;
     switch (role) {
       case 'relay':
         return [relayOutbox(context, call)];
@@ -123,20 +132,14 @@ export function createPlatform(options: PlatformOptions): Platform {
           pruneRegularly(context, call),
         ];
       case 'builds':
-        return [
-          queue.consume(
-            'build',
-            (message, taken) => workOnBuild(context, message, taken),
-            { concurrency: settings.buildConcurrency },
-            call,
-          ),
-        ];
+        return [consumeMessages(context, 'build', settings.buildConcurrency, workOnBuild, call)];
       case 'rollouts':
         return [
-          queue.consume(
+          consumeMessages(
+            context,
             'deployment',
-            (message, taken) => workOnDeployment(context, message, taken),
-            { concurrency: settings.rolloutConcurrency },
+            settings.rolloutConcurrency,
+            workOnDeployment,
             call,
           ),
           reconcileRegularly(context, call),
@@ -174,7 +177,11 @@ export function createPlatform(options: PlatformOptions): Platform {
     },
     async ready(call) {
       stopping.signal.throwIfAborted();
-      await context.store.ping(call);
+      const [, queueAnswers] = await Promise.all([
+        context.store.ping(call),
+        pingQueue(context, call),
+      ]);
+      return { degraded: queueAnswers ? [] : ['queue'] };
     },
     stop,
     close() {
@@ -182,4 +189,15 @@ export function createPlatform(options: PlatformOptions): Platform {
       return closed;
     },
   };
+}
+
+async function pingQueue({ queue }: PlatformContext, call: Call): Promise<boolean> {
+  const signal = AbortSignal.any([call.signal, AbortSignal.timeout(queuePingMs)]);
+  try {
+    await queue.ping({ ...call, signal });
+    return true;
+  } catch (err) {
+    call.log.warn({ err }, 'the queue is out of reach; what is accepted waits');
+    return false;
+  }
 }

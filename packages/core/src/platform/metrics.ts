@@ -1,5 +1,5 @@
 import { Counter, Gauge, Histogram, Registry } from 'prom-client';
-import type { QueueStats } from '../contracts/queue.ts';
+import { messageKinds, type QueueStats } from '../contracts/queue.ts';
 import { failureReasons } from '../model/build.ts';
 import { rolloutRules } from '../model/deployment.ts';
 
@@ -55,6 +55,25 @@ export function createMetrics(queueStats: () => Promise<QueueStats>) {
       help: 'Age of the oldest waiting message.',
       registers,
     }),
+    queueDelivery: new Histogram({
+      name: 'cygni_queue_delivery_seconds',
+      help: 'Time from enqueueing a message to the start of its handler, the first time.',
+      labelNames: ['kind'],
+      buckets: [0.001, 0.002, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 30],
+      registers,
+    }),
+    queueRedeliveries: new Counter({
+      name: 'cygni_queue_redeliveries_total',
+      help: 'Messages that were handed out again.',
+      labelNames: ['kind'],
+      registers,
+    }),
+    queueDeadLetters: new Counter({
+      name: 'cygni_queue_dead_letters_total',
+      help: 'Messages that were given up.',
+      labelNames: ['kind'],
+      registers,
+    }),
     adapterRequests: new Histogram({
       name: 'cygni_adapter_request_duration_seconds',
       help: 'Duration of calls to adapters.',
@@ -90,6 +109,11 @@ export function createMetrics(queueStats: () => Promise<QueueStats>) {
     metrics.builds.inc({ result: 'failed', error_type: reason }, 0);
   }
   for (const rule of rolloutRules) metrics.rollbacks.inc({ reason: rule }, 0);
+  for (const kind of messageKinds) {
+    metrics.queueDelivery.zero({ kind });
+    metrics.queueRedeliveries.inc({ kind }, 0);
+    metrics.queueDeadLetters.inc({ kind }, 0);
+  }
   metrics.active.set({ state: 'running' }, 0);
   return metrics;
 }

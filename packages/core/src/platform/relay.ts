@@ -2,7 +2,7 @@ import type { Call } from '../contracts/call.ts';
 import type { PlatformContext } from './context.ts';
 
 const batch = 100;
-const longestPauseMs = 2_000;
+const longestPauseMs = 1_000;
 
 /**
  * Lets queued builds through, and moves the outbox's messages to the queue, until the call is aborted. While the queue

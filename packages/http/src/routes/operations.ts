@@ -18,8 +18,8 @@ export function operationRoutes(
     const { call } = contextOf(request);
     try {
       const signal = AbortSignal.any([call.signal, AbortSignal.timeout(readyTimeoutMs)]);
-      await platform.ready({ ...call, signal });
-      response.json({ status: 'ready' });
+      const { degraded } = await platform.ready({ ...call, signal });
+      response.json({ status: degraded.length === 0 ? 'ready' : 'degraded', degraded });
     } catch (err) {
       call.log.warn({ err }, 'not ready');
       response.setHeader('Retry-After', '2');

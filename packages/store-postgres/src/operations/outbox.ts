@@ -1,12 +1,15 @@
-import type { Message, Store } from '@cygni/core';
+import { MESSAGE_VERSION, type Message, type Store } from '@cygni/core';
 import { z } from 'zod';
 import type { Database } from '../database.ts';
 import { parseRow } from '../rows.ts';
 import { statement } from '../statement.ts';
 
+/** A rollback goes before what made it necessary. */
 const take = statement(
   'outbox-take',
-  `SELECT id, kind, work_id AS "workId"
+  `SELECT id, kind, work_id AS "workId",
+          coalesce((SELECT deployment.kind = 'rollback' FROM cygni.deployments AS deployment
+                     WHERE deployment.id = outbox.work_id), false) AS urgent
      FROM cygni.outbox
     WHERE ready OR kind = 'deployment'
     ORDER BY id LIMIT $1 FOR UPDATE SKIP LOCKED`,
@@ -18,6 +21,7 @@ const rowSchema = z.object({
   id: z.int(),
   kind: z.enum(['build', 'deployment']),
   workId: z.string(),
+  urgent: z.boolean(),
 });
 
 export function outboxOperations(database: Database): Pick<Store, 'takeOutbox'> {
@@ -28,8 +32,7 @@ export function outboxOperations(database: Database): Pick<Store, 'takeOutbox'> 
         return await database.transaction(async (session) => {
           const rows = (await session.run(take, [limit])).map((row) => parseRow(rowSchema, row));
           if (rows.length === 0) return 0;
-          const messages = rows.map(({ kind, workId }): Message => ({ v: 1, kind, id: workId }));
-          await deliver(messages).catch((reason: unknown) => {
+          await deliver(rows.map(messageOf)).catch((reason: unknown) => {
             refusal = { reason };
             throw reason;
           });
@@ -41,4 +44,9 @@ export function outboxOperations(database: Database): Pick<Store, 'takeOutbox'> 
       }
     },
   };
+}
+
+function messageOf({ kind, workId, urgent }: z.output<typeof rowSchema>): Message {
+  const message = { v: MESSAGE_VERSION, kind, id: workId };
+  return urgent ? { ...message, priority: 'high' } : message;
 }

@@ -1,0 +1,83 @@
+import type { Contender } from './contenders/contender.ts';
+
+const batch = 100;
+const patienceMs = 60_000;
+
+/** Milliseconds from before each of `count` single enqueues to the start of its handler. */
+export async function measureLatency(contender: Contender, count: number): Promise<number[]> {
+  let started = (_id: string) => {};
+  const consuming = await contender.consume(1, (id) => started(id));
+  const latencies: number[] = [];
+  try {
+    // The first ones load scripts and compile code.
+    for (let index = -50; index < count; index += 1) {
+      const handed = Promise.withResolvers<void>();
+      started = () => handed.resolve();
+      const from = performance.now();
+      await contender.enqueue([`latency-${index}`]);
+      await within(handed.promise);
+      if (index >= 0) latencies.push(performance.now() - from);
+    }
+  } finally {
+    await consuming.stop();
+  }
+  return latencies;
+}
+
+export interface Throughput {
+  /** Messages a second. */
+  readonly enqueued: number;
+  readonly handled: number;
+  /** Both, one after the other. */
+  readonly through: number;
+}
+
+/** Enqueues `count` messages, `concurrency` batches at once, and then has them handled. */
+export async function measureThroughput(
+  contender: Contender,
+  concurrency: number,
+  count: number,
+): Promise<Throughput> {
+  const batches = Array.from({ length: count / batch }, (_, index) =>
+    Array.from({ length: batch }, (_each, place) => `throughput-${index}-${place}`),
+  );
+  const enqueueFrom = performance.now();
+  await Promise.all(
+    Array.from({ length: Math.min(concurrency, batches.length) }, async () => {
+      for (let next = batches.pop(); next; next = batches.pop()) await contender.enqueue(next);
+    }),
+  );
+  const enqueueMs = performance.now() - enqueueFrom;
+
+  const seen = new Set<string>();
+  const all = Promise.withResolvers<void>();
+  let handleFrom = 0;
+  const consuming = await contender.consume(concurrency, (id) => {
+    // Connecting is not what is measured.
+    if (handleFrom === 0) handleFrom = performance.now();
+    seen.add(id);
+    if (seen.size === count) all.resolve();
+  });
+  try {
+    await within(all.promise);
+    const handleMs = performance.now() - handleFrom;
+    const perSecond = (ms: number) => (count / ms) * 1000;
+    return {
+      enqueued: perSecond(enqueueMs),
+      handled: perSecond(handleMs),
+      through: perSecond(enqueueMs + handleMs),
+    };
+  } finally {
+    await consuming.stop();
+  }
+}
+
+async function within(promise: Promise<void>): Promise<void> {
+  const late = Promise.withResolvers<never>();
+  const timer = setTimeout(() => late.reject(new Error('messages are missing')), patienceMs);
+  try {
+    await Promise.race([promise, late.promise]);
+  } finally {
+    clearTimeout(timer);
+  }
+}

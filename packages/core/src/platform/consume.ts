@@ -1,0 +1,36 @@
+import type { Call } from '../contracts/call.ts';
+import type { Message, MessageKind } from '../contracts/queue.ts';
+import type { PlatformContext } from './context.ts';
+
+/** With these, a message whose handler always rejects is given up after two minutes; the store's sweep sends another. */
+const redeliveryDelayMs = 500;
+const maximumDeliveries = 9;
+
+/** Works on the messages of one kind until the call is aborted, and measures how they come. */
+export function consumeMessages(
+  context: PlatformContext,
+  kind: MessageKind,
+  concurrency: number,
+  work: (context: PlatformContext, message: Message, call: Call) => Promise<void>,
+  call: Call,
+): Promise<void> {
+  const { queue, metrics } = context;
+  return queue.consume(
+    kind,
+    async ({ message, deliveries, waitedSeconds }, taken) => {
+      if (deliveries === 1) metrics.queueDelivery.observe({ kind }, waitedSeconds);
+      else metrics.queueRedeliveries.inc({ kind });
+      await work(context, message, taken);
+    },
+    {
+      concurrency,
+      redeliveryDelayMs,
+      maximumDeliveries,
+      onDeadLetter(letter) {
+        metrics.queueDeadLetters.inc({ kind });
+        call.log.error({ ...letter }, 'a message was given up');
+      },
+    },
+    call,
+  );
+}
