@@ -48,12 +48,10 @@ export function compose(
   });
   const adapters = {
     store: createPostgresStore({ url: options.databaseUrl }),
-    queue: createMemoryQueue(),
+    queue: createQueue(configuration),
     artifacts: configuration.s3
       ? createS3ArtifactStore(configuration.s3)
       : createDiskArtifactStore({ directory: join(dataDirectory, 'artifacts') }),
-    queue: createQueue(configuration),
-    artifacts: createDiskArtifactStore({ directory: join(dataDirectory, 'artifacts') }),
     registry: createOciRegistry({
       host: `127.0.0.1:${options.port}`,
       insecure: true,

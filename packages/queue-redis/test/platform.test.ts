@@ -49,7 +49,7 @@ describe.skipIf(!canStartRedis)('an API whose Redis is away', () => {
       const started: string[] = [];
       const pipeline = createScriptedPipeline(async (job) => {
         started.push(job.buildId);
-        return { status: 'succeeded', digest: knownDigest, sizeBytes: 1 };
+        return { status: 'succeeded', digest: knownDigest, sizeBytes: 1, cache: null };
       });
       const queue = createRedisQueue({ url: redis.url });
       await using api = await startApi({ queue, pipeline });
@@ -150,7 +150,7 @@ describe.skipIf(!canStartRedis || postgresUrl === null)('a backlog', () => {
     const pipeline = createScriptedPipeline(async (job) => {
       started.push(job.tenantId);
       await new Promise<void>((resolve) => gates.set(job.buildId, resolve));
-      return { status: 'succeeded', digest: knownDigest, sizeBytes: 1 };
+      return { status: 'succeeded', digest: knownDigest, sizeBytes: 1, cache: null };
     });
     const slots = 4;
     const queue = createRedisQueue({ url: redis.url });
