@@ -16,10 +16,10 @@ export function call(milliseconds = 90_000): Call {
   return { signal: AbortSignal.timeout(milliseconds), log };
 }
 
-export type Files = Readonly<Record<string, string | Uint8Array>>;
-export type JobOptions = Partial<Omit<BuildJob, 'source'>> & { readonly files: Files };
+type Files = Readonly<Record<string, string | Uint8Array>>;
+type JobOptions = Partial<Omit<BuildJob, 'source'>> & { readonly files: Files };
 
-export interface Finished {
+interface Finished {
   readonly outcome: BuildOutcome;
   readonly lines: readonly string[];
 }

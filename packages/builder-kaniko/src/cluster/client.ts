@@ -9,7 +9,7 @@ import { createRateLimit } from './rate-limit.ts';
 const longestRetryAfterMs = 30_000;
 const maximumBodyBytes = 64 * 1024 ** 2;
 
-export type ApiRequest = Pick<ClusterRequest, 'method' | 'path' | 'query' | 'body' | 'contentType'>;
+type ApiRequest = Pick<ClusterRequest, 'method' | 'path' | 'query' | 'body' | 'contentType'>;
 
 export interface ClusterClient {
   /**

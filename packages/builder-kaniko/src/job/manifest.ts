@@ -132,7 +132,7 @@ function proxyOf(image: string, settings: KanikoSettings): V1Container {
     volumeMounts: [{ name: 'proxy-config', mountPath: '/etc/cygni', readOnly: true }],
     resources: {
       requests: { cpu: '10m', memory: '64Mi', 'ephemeral-storage': '16Mi' },
-      limits: { memory: '128Mi', 'ephemeral-storage': '64Mi' },
+      limits: { memory: '256Mi', 'ephemeral-storage': '64Mi' },
     },
     securityContext: {
       runAsNonRoot: true,

@@ -29,7 +29,7 @@ async function podOf({ observer, change }: LogFollowing, signal: AbortSignal): P
 }
 
 /** The lines of one container of the run's pod, from its first on. */
-export async function* containerLines(
+async function* containerLines(
   following: LogFollowing,
   container: string,
   after: number,
