@@ -1,7 +1,7 @@
 import { compareTimestamps, type Timestamp } from './timestamp.ts';
 
 /** What a line of an answer is. `new-after-gap`: it is new, and lines before it may be lost. */
-export type LineStatus = 'seen' | 'new' | 'new-after-gap';
+type LineStatus = 'seen' | 'new' | 'new-after-gap';
 
 export interface LogCursor {
   /** Unix time in whole seconds from which to ask; null: from the beginning. */
@@ -33,6 +33,8 @@ interface Replay extends Window {
  * The kubelet takes `sinceTime` in whole seconds and answers with every line from then on, in the order of the file.
  * So lines are counted, not compared: neither equal timestamps nor equal texts matter. The window asked for again is the
  * newest second and the one before, because stdout and stderr are stamped by two threads and may be written out of order.
+ * A clock that is set back by more is noticed by the first line that shows it, so not while nobody reads: lines that were
+ * written between a drop and the next answer are then lost.
  */
 export function createLogCursor(): LogCursor {
   /** Everything; the newest second and the one before; the newest second alone. */

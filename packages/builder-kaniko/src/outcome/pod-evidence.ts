@@ -24,7 +24,7 @@ interface NamedImage {
   readonly image?: string | undefined;
 }
 
-export interface ContainerEvidence {
+interface ContainerEvidence {
   readonly name: string;
   readonly image?: string | undefined;
   readonly state?:
