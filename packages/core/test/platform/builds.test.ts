@@ -1,15 +1,22 @@
 import {
   type Build,
   type BuildJob,
+  CygniError,
   createMeteredBudget,
   isCygniError,
   isTerminalBuildState,
   type Logger,
+  type Registry,
 } from '@cygni/core';
 import { describe, expect, it } from 'vitest';
 import { testCall } from '../fixtures/call.ts';
 import { createScriptedPipeline, untilCancelled } from '../fixtures/scripted-pipeline.ts';
-import { knownDigest, registryPassword, unknownDigest } from '../fixtures/scripted-registry.ts';
+import {
+  createScriptedRegistry,
+  knownDigest,
+  registryPassword,
+  unknownDigest,
+} from '../fixtures/scripted-registry.ts';
 import { startPlatform, type TestPlatform } from '../fixtures/start-platform.ts';
 
 const tenant = 'acme';
@@ -109,6 +116,41 @@ describe('a build', () => {
     const build = await ended(test, await test.build(tenant));
     expect(tries).toBe(3);
     expect(build).toMatchObject({ state: 'FAILED', cost: 0, failure: { platformFault: true } });
+  });
+
+  it('gets its tags once its digest is confirmed, and none if it fails', async () => {
+    const tagged: string[] = [];
+    const registry: Registry = {
+      ...createScriptedRegistry(),
+      async tag(repository, digest, tag) {
+        tagged.push(`${repository}:${tag}@${digest}`);
+      },
+    };
+    const pipeline = createScriptedPipeline(async ({ target }) =>
+      target === 'sick'
+        ? { status: 'failed', reason: 'user_error', message: 'no' }
+        : { status: 'succeeded', digest: knownDigest, sizeBytes: 1, cache: null },
+    );
+    await using test = await startPlatform({ pipeline, registry });
+    await ended(test, await test.build(tenant, { tags: ['bad'], target: 'sick' }));
+    await ended(test, await test.build(tenant, { tags: ['1', 'latest'] }));
+    expect(tagged).toEqual([`acme/hello:1@${knownDigest}`, `acme/hello:latest@${knownDigest}`]);
+  });
+
+  it('whose tag is taken where tags cannot be moved fails, and says which', async () => {
+    const registry: Registry = {
+      ...createScriptedRegistry(),
+      async tag() {
+        throw new CygniError('conflict', 'immutable');
+      },
+    };
+    await using test = await startPlatform({ registry });
+    const build = await ended(test, await test.build(tenant, { tags: ['v1'] }));
+    expect(build).toMatchObject({
+      state: 'FAILED',
+      attempt: 1,
+      failure: { reason: 'user_error', message: expect.stringContaining('the tag v1 of hello') },
+    });
   });
 
   it('whose digest the registry does not know does not succeed', async () => {
