@@ -295,6 +295,13 @@ describe.skipIf(postgresUrl === null)('apart from each other are', () => {
     });
   });
 
+  it('tenants whose revisions become healthy by their own deployments', async () => {
+    await accept('other');
+    await deployed('acme');
+    const revision = await store.getRevision({ tenantId: 'other', service: 'site' }, 1, call);
+    expect(revision).toMatchObject({ healthyAt: null });
+  });
+
   describe('currencies', () => {
     it('each with its account and its budget', async () => {
       const fences = [

@@ -93,12 +93,12 @@ describe.skipIf(postgresUrl === null)('a race', () => {
   describe('for money', () => {
     const capped: Reservation = { ...reservation, limit: { ...reservation.limit, cap: 150 } };
     const reserveTheRest = `UPDATE cygni.accounts SET reserved = 100, cap = 150, ceiling = 150`;
-    const newBuild = async () => {
-      const source = { id: randomUUID(), tenantId: 'acme', key: 'k', sizeBytes: 1, sha256: 's' };
+    const newBuild = async (tenantId = 'acme') => {
+      const source = { id: randomUUID(), tenantId, key: 'k', sizeBytes: 1, sha256: 's' };
       await store.addSource(source, call);
       return {
         id: randomUUID(),
-        tenantId: 'acme',
+        tenantId,
         sourceId: source.id,
         repository: 'site',
         tags: [],
@@ -159,8 +159,10 @@ describe.skipIf(postgresUrl === null)('a race', () => {
       await acceptBuild(store, { tenantId: 'other' });
       await using rival = await createRival(database);
       await rival.query(`SELECT FROM cygni.accounts WHERE tenant_id = 'acme' FOR UPDATE`);
-      const held = store.acceptBuild(await newBuild(), capped, null, call);
-      const free = acceptBuild(store, { tenantId: 'other' });
+      const [ofHeld, ofFree] = [await newBuild(), await newBuild('other')];
+      // Both at once, so that they are judged together.
+      const held = store.acceptBuild(ofHeld, capped, null, call);
+      const free = store.acceptBuild(ofFree, reservation, null, call);
       await free;
       expect(await untilItWaits(database, held)).toBe('waits');
       await rival.commit();

@@ -211,6 +211,7 @@ export function testBudgets({ describe, it, expect }: TestFunctions, current: ()
   describe('setBudget', () => {
     it('takes the place of the policy, in later periods too', async () => {
       const { store, newBuild, reservation, eventTypes } = current();
+      await store.setBudget('acme', 'USD', limit, 120, call);
       await store.setBudget('acme', 'USD', limit, 150, call);
       expect((await eventTypes()).includes('budget.changed')).toBe(true);
       await store.acceptBuild(await newBuild(), reservation({ cap: 1_000 }), null, call);

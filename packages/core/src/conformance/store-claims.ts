@@ -142,7 +142,7 @@ export function testClaims({ describe, it, expect }: TestFunctions, current: () 
     });
 
     it('ends a build that is to be cancelled', async () => {
-      const { store, runningBuild, messages, account } = current();
+      const { store, runningBuild, messages, account, eventTypes } = current();
       const fence = await runningBuild();
       await store.cancelBuild('acme', fence.id, call);
       await messages();
@@ -152,6 +152,7 @@ export function testClaims({ describe, it, expect }: TestFunctions, current: () 
         cost: 0,
       });
       expect(await messages()).toEqual([]);
+      expect((await eventTypes()).includes('build.released')).toBe(false);
       expect(await account()).toMatchObject({ reserved: 0, spent: 0 });
     });
   });

@@ -81,6 +81,31 @@ export function testDeployments({ describe, it, expect }: TestFunctions, current
       ).rejects.toMatchObject({ code: 'idempotency_mismatch' });
     });
 
+    it('is not held up by a key that has run out, or is of another route', async () => {
+      const { store, newBuild, newDeployment, reservation, elapse } = current();
+      await store.acceptBuild(await newBuild(), reservation(), idempotencyKey(), call);
+      const ofDeployments = idempotencyKey({ route: 'POST /v1/deployments' });
+      const accept = async (fingerprint: string) => {
+        const used = { ...ofDeployments, fingerprint };
+        return await store.acceptDeployment(newDeployment(), reservation(), used, call);
+      };
+      expect((await accept('f')).replayed).toBe(false);
+      expect((await accept('f')).replayed).toBe(true);
+      await elapse(61);
+      expect((await accept('another')).replayed).toBe(false);
+      expect((await accept('another')).replayed).toBe(true);
+    });
+
+    it('counts what was spent', async () => {
+      const { store, newDeployment, reservation, runningDeployment, account } = current();
+      await store.finishDeployment(await runningDeployment(), { ...succeeded, charge: 10 }, call);
+      expect(await account()).toMatchObject({ reserved: 0, spent: 10 });
+      const accept = (cap: number) =>
+        store.acceptDeployment(newDeployment(), reservation({ cap }), null, call);
+      await expect(accept(109)).rejects.toMatchObject({ code: 'budget_exceeded' });
+      expect((await accept(110)).replayed).toBe(false);
+    });
+
     it('is idempotent by its id', async () => {
       const { store, newDeployment, reservation, account } = current();
       const deployment = newDeployment();
@@ -240,6 +265,21 @@ export function testDeployments({ describe, it, expect }: TestFunctions, current
       });
     });
 
+    it('may be given back as often as its attempts are not counted', async () => {
+      const { store, queuedDeployment } = current();
+      const releases = async (countAttempt: boolean) => {
+        const id = await queuedDeployment({ service: `counted-${countAttempt}` });
+        let attempt = 0;
+        while (attempt < 20 && (await store.claimDeployment(id, leaseSeconds, call))) {
+          attempt += 1;
+          await store.releaseDeployment({ id, attempt }, { countAttempt }, call);
+        }
+        return attempt;
+      };
+      expect(await releases(false)).toBe(20);
+      expect((await releases(true)) < 20).toBe(true);
+    });
+
     it('leaves other services alone', async () => {
       const { runningDeployment } = current();
       const fences = [await runningDeployment(), await runningDeployment({ service: 'another' })];
@@ -338,6 +378,44 @@ export function testDeployments({ describe, it, expect }: TestFunctions, current
         stableRevision: 2,
         previousRevision: 1,
       });
+      await deployed({ target: { rollbackTo: 1 } });
+      await deployed();
+      for (const _ of ['once', 'and again']) {
+        await deployed({ target: { rollbackTo: 3 } });
+        expect(await store.getService(key, call)).toMatchObject({
+          stableRevision: 3,
+          previousRevision: 1,
+        });
+      }
+    });
+
+    it('keeps the address that is known where none is told', async () => {
+      const { store, runningDeployment } = current();
+      await store.finishDeployment(await runningDeployment(), succeeded, call);
+      for (const end of [succeeded, failed]) {
+        await store.finishDeployment(await runningDeployment(), { ...end, url: null }, call);
+        expect(await store.getService(key, call)).toMatchObject({ url: 'http://site.test' });
+      }
+    });
+
+    it('tells of what has changed in the service, and of nothing else', async () => {
+      const { store, deployed, runningDeployment, eventTypes } = current();
+      const told = async () => {
+        const types = await eventTypes();
+        return ['service.stable_changed', 'service.url_changed'].map(
+          (changed) => types.filter((type) => type === changed).length,
+        );
+      };
+      await deployed();
+      expect(await told()).toEqual([1, 1]);
+      await deployed({ target: { rollbackTo: 1 } });
+      expect(await told()).toEqual([1, 1]);
+      const url = 'http://site.test';
+      await store.finishDeployment(await runningDeployment(), { ...failed, url }, call);
+      expect(await told()).toEqual([1, 1]);
+      const moved = { ...failed, url: 'http://moved.test' };
+      await store.finishDeployment(await runningDeployment(), moved, call);
+      expect(await told()).toEqual([1, 2]);
     });
   });
 

@@ -86,6 +86,13 @@ export function testDispatch({ describe, it, expect }: TestFunctions, current: (
       expect(await store.dispatchBuilds(one, call)).toBe(1);
     });
 
+    it('lets nothing through that is used up', async () => {
+      const { store, runningBuild } = current();
+      const fence = await runningBuild({ maximumAttempts: 1 });
+      await store.releaseBuild(fence, { countAttempt: true }, call);
+      expect(await store.dispatchBuilds(roomy, call)).toBe(0);
+    });
+
     it('lets no message, however late, pass the limit', async () => {
       const { store, runningBuild } = current();
       const fence = await runningBuild();

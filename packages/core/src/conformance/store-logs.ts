@@ -1,4 +1,4 @@
-import { call, type Fixture, leaseSeconds } from './store-fixture.ts';
+import { call, type Fixture, finished, leaseSeconds } from './store-fixture.ts';
 import type { TestFunctions } from './test-functions.ts';
 
 const time = '2026-01-01T00:00:00.123Z';
@@ -26,6 +26,18 @@ export function testLogs({ describe, it, expect }: TestFunctions, current: () =>
         expect(await read(after, 12)).toEqual(expected);
       }
       expect(await read(30, 10)).toEqual([]);
+    });
+
+    it('takes no line of who gave the build back, or has ended it', async () => {
+      const { store, runningBuild } = current();
+      for (const end of ['release', 'finish'] as const) {
+        const fence = await runningBuild();
+        if (end === 'release') await store.releaseBuild(fence, { countAttempt: false }, call);
+        else await store.finishBuild(fence, finished, call);
+        const append = { ...fence, position: 0, lines: lines(0, 1) };
+        expect(await store.appendLog(append, call)).toBe(false);
+        expect(await store.readLog('acme', fence.id, { after: 0, limit: 1 }, call)).toEqual([]);
+      }
     });
 
     it('takes the same position once', async () => {

@@ -107,6 +107,48 @@ export function testRecovery({ describe, it, expect }: TestFunctions, current: (
       expect(claim?.build.attempt).toBe(2);
     });
 
+    it('brings what was running back again when that message was lost, and does not pile messages up', async () => {
+      const { store, runningBuild, runningDeployment, messages, elapse } = current();
+      await runningBuild();
+      await runningDeployment();
+      await messages();
+      await elapse(leaseSeconds + 1);
+      expect(await store.sweep(sweep, call)).toMatchObject({ requeued: 2 });
+      await elapse(61);
+      expect(await store.sweep(sweep, call)).toMatchObject({ requeued: 0 });
+      expect(await messages()).toHaveLength(2);
+      await elapse(61);
+      expect(await store.sweep(sweep, call)).toMatchObject({ requeued: 2 });
+    });
+
+    it('leaves alone what waits to be dispatched', async () => {
+      const { store, queuedBuild, elapse } = current();
+      await queuedBuild();
+      await elapse(61);
+      expect(await store.sweep(sweep, call)).toMatchObject({ requeued: 0 });
+    });
+
+    it('sends nothing of what is never tried again, also where it is not that far yet', async () => {
+      const { store, runningBuild, queuedDeployment, messages, elapse } = current();
+      for (const _ of ['one', 'another']) await runningBuild({ maximumAttempts: 1 });
+      for (const service of ['site', 'api', 'blog', 'shop']) {
+        const id = await queuedDeployment({ service });
+        for (let claimed = true; claimed; ) {
+          const claim = await store.claimDeployment(id, leaseSeconds, call);
+          claimed = claim !== null;
+          const fence = { id, attempt: claim?.deployment.attempt ?? 0 };
+          // Two are given back after their last attempt; the worker of two others dies in it.
+          const gone = service === 'site' || service === 'api';
+          if (claimed && gone) await elapse(leaseSeconds + 1);
+          else if (claimed) await store.releaseDeployment(fence, { countAttempt: true }, call);
+        }
+      }
+      await messages();
+      await elapse(61);
+      const swept = await store.sweep({ ...sweep, limit: 1 }, call);
+      expect(swept).toMatchObject({ requeued: 0, deadLettered: 2 });
+    });
+
     it('ends a build whose attempts are used up, and gives the money back', async () => {
       const { store, runningBuild, messages, elapse, account, eventTypes } = current();
       const fence = await runningBuild({ maximumAttempts: 1 });
