@@ -13,11 +13,12 @@ import {
   createImageClient,
   createOciRegistry,
   createRegistryServer,
+  type OciRegistryOptions,
   type RegistryServer,
 } from '@cygni/registry-oci';
 import { createPostgresStore } from '@cygni/store-postgres';
 import type { Access } from './access.ts';
-import type { Configuration } from './configuration.ts';
+import { type Configuration, formatAddress } from './configuration.ts';
 
 export interface Composition {
   readonly platform: Platform;
@@ -48,9 +49,7 @@ export function compose(
     queue: createMemoryQueue(),
     artifacts: createDiskArtifactStore({ directory: join(dataDirectory, 'artifacts') }),
     registry: createOciRegistry({
-      host: `127.0.0.1:${options.port}`,
-      insecure: true,
-      credentials: access.imageCredentials,
+      ...locateRegistry(configuration, options),
       client: images,
     }),
     pipeline: createLocalPipeline({
@@ -67,7 +66,11 @@ export function compose(
   };
   const platform = createPlatform({
     ...adapters,
-    settings: { buildConcurrency: configuration.buildConcurrency, leaseSeconds: 10 },
+    settings: {
+      buildConcurrency: configuration.buildConcurrency,
+      maximumRunningBuildsPerTenant: configuration.buildsPerTenant,
+      leaseSeconds: 10,
+    },
     log,
   });
   return {
@@ -78,4 +81,22 @@ export function compose(
       return Object.fromEntries(names);
     },
   };
+}
+
+/** The registry of REGISTRY_URL, else the embedded one at the address that builders reach. */
+function locateRegistry(
+  { registry, advertisedHost }: Configuration,
+  { access, port }: { readonly access: Access; readonly port: number },
+): Pick<OciRegistryOptions, 'host' | 'insecure' | 'credentials'> {
+  if (!registry) {
+    return {
+      host: formatAddress(advertisedHost, port),
+      insecure: true,
+      credentials: access.imageCredentials,
+    };
+  }
+  const { host, insecure, username, password } = registry;
+  if (username === '') return { host, insecure };
+  const credentials = { username, password, expiresAt: null, reach: 'account' as const };
+  return { host, insecure, credentials: () => credentials };
 }

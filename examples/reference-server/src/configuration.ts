@@ -3,30 +3,53 @@ import { z } from 'zod';
 
 const microUnits = z.coerce.number().int().nonnegative();
 
+const hostSchema = z.union([z.ipv4(), z.ipv6(), z.hostname()]);
+
 const environmentSchema = z.object({
   CYGNI_DATA_DIR: z.string().min(1).default('.cygni'),
   HOST: z.union([z.ipv4(), z.ipv6()]).default('127.0.0.1'),
   PORT: z.coerce.number().int().min(0).max(65_535).default(8080),
+  /** Where builders and nodes reach this server. Absent: HOST, or loopback where that means all addresses. */
+  ADVERTISED_HOST: hostSchema.optional(),
+  /** Absent: the embedded registry. */
+  REGISTRY_URL: z
+    .url({ protocol: /^https?$/ })
+    .refine(isOrigin, 'no path')
+    .optional(),
+  REGISTRY_USERNAME: z.string().optional(),
+  REGISTRY_PASSWORD: z.string().optional(),
   LOG_LEVEL: z.enum(['debug', 'info', 'warn', 'error', 'silent']).default('info'),
   /** Absent: an embedded PostgreSQL in the data directory. */
   DATABASE_URL: z.url({ protocol: /^postgres(ql)?$/ }).optional(),
   BUILD_ENGINE: z.enum(['auto', 'docker', 'podman', 'buildah', 'assemble']).default('auto'),
   DEPLOY_RUNTIME: z.enum(['auto', 'docker', 'podman', 'namespaces']).default('auto'),
   BUILD_CONCURRENCY: z.coerce.number().int().min(1).max(100).default(2),
+  BUILDS_PER_TENANT: z.coerce.number().int().min(1).max(1000).default(4),
   /** Micro-units a tenant and month; absent: no cap until one is set over the API. */
   BUDGET_CAP: microUnits.optional(),
 });
+
+export interface ExternalRegistry {
+  /** Host with port. */
+  readonly host: string;
+  readonly insecure: boolean;
+  readonly username: string;
+  readonly password: string;
+}
 
 export interface Configuration {
   readonly dataDirectory: string;
   readonly host: string;
   /** 0: any free port. */
   readonly port: number;
+  readonly advertisedHost: string;
+  readonly registry: ExternalRegistry | undefined;
   readonly logLevel: string;
   readonly databaseUrl: string | undefined;
   readonly buildEngine: 'auto' | 'docker' | 'podman' | 'buildah' | 'assemble';
   readonly deployRuntime: 'auto' | 'docker' | 'podman' | 'namespaces';
   readonly buildConcurrency: number;
+  readonly buildsPerTenant: number;
   readonly budgetCap: number | null;
 }
 
@@ -52,12 +75,43 @@ export function readConfiguration(environment: NodeJS.ProcessEnv): Configuration
       dataDirectory: resolve(variables.CYGNI_DATA_DIR),
       host: variables.HOST,
       port: variables.PORT,
+      advertisedHost: variables.ADVERTISED_HOST ?? reachable(variables.HOST),
+      registry: externalRegistry(variables),
       logLevel: variables.LOG_LEVEL,
       databaseUrl: variables.DATABASE_URL,
       buildEngine: variables.BUILD_ENGINE,
       deployRuntime: variables.DEPLOY_RUNTIME,
       buildConcurrency: variables.BUILD_CONCURRENCY,
+      buildsPerTenant: variables.BUILDS_PER_TENANT,
       budgetCap: variables.BUDGET_CAP ?? null,
     },
   };
+}
+
+function isOrigin(url: string): boolean {
+  const parsed = new URL(url);
+  return parsed.href === `${parsed.origin}/`;
+}
+
+function reachable(host: string): string {
+  if (host === '0.0.0.0') return '127.0.0.1';
+  return host === '::' ? '::1' : host;
+}
+
+function externalRegistry(
+  variables: z.output<typeof environmentSchema>,
+): ExternalRegistry | undefined {
+  if (variables.REGISTRY_URL === undefined) return undefined;
+  const { host, protocol } = new URL(variables.REGISTRY_URL);
+  return {
+    host,
+    insecure: protocol === 'http:',
+    username: variables.REGISTRY_USERNAME ?? '',
+    password: variables.REGISTRY_PASSWORD ?? '',
+  };
+}
+
+/** Host with port, an IPv6 address in brackets. */
+export function formatAddress(host: string, port: number): string {
+  return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;
 }

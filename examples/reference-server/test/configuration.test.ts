@@ -23,10 +23,28 @@ describe('the configuration', () => {
     ['DATABASE_URL', 'mysql://user:hunter2@db/x'],
     ['BUILD_ENGINE', 'hunter2'],
     ['BUDGET_CAP', '-5'],
+    ['REGISTRY_URL', 'ftp://hunter2'],
+    ['REGISTRY_URL', 'http://registry:5000/hunter2'],
+    ['REGISTRY_URL', 'https://user:hunter2@registry:5000'],
   ])('refuses %s=%s, naming the variable and not its value', (name, value) => {
     const result = readConfiguration({ [name]: value });
     expect(result).toMatchObject({ ok: false, problems: [expect.stringContaining(name)] });
     expect(JSON.stringify(result)).not.toContain(value);
+  });
+
+  it.each([
+    [{}, '127.0.0.1'],
+    [{ HOST: '0.0.0.0' }, '127.0.0.1'],
+    [{ HOST: '10.1.2.3' }, '10.1.2.3'],
+    [{ HOST: '0.0.0.0', ADVERTISED_HOST: 'cygni.internal' }, 'cygni.internal'],
+  ])('advertises for %o the host %s', (environment, advertisedHost) => {
+    expect(readConfiguration(environment)).toMatchObject({ configuration: { advertisedHost } });
+  });
+
+  it('takes host, port and scheme of the registry from its address', () => {
+    expect(readConfiguration({ REGISTRY_URL: 'http://registry:5000' })).toMatchObject({
+      configuration: { registry: { host: 'registry:5000', insecure: true, username: '' } },
+    });
   });
 
   it('tells of everything that is wrong at once', () => {
