@@ -38,18 +38,14 @@ describe.each(useEngines())('$title', ({ engine, binary }) => {
         esbuild: { content: esbuild, mode: 0o755 },
       },
       buildArguments: { MESSAGE: '--insecure $(touch /tmp/x)' },
-      tags: ['one', 'two'],
     });
     const { outcome, lines } = await build(local.pipeline, job);
-    expect(outcome).toMatchObject({ status: 'succeeded' });
+    if (outcome.status === 'failed') throw new Error(lines.join('\n'));
     expect(lines.some((line) => /\d+\.\d+\.\d+$/.test(line))).toBe(true);
-    for (const tag of ['one', 'two']) {
-      const image = await pullImage(registry, job.destination, tag);
-      expect(image).toMatchObject(outcome.status === 'succeeded' ? { digest: outcome.digest } : {});
-      expect(image.files).toMatchObject({ esbuild: 'file 0755 0:0' });
-      expect(image.config.config?.Labels).toMatchObject({ message: '--insecure $(touch /tmp/x)' });
-      expect(image.config.config?.Entrypoint).toEqual(['/esbuild']);
-    }
+    const image = await pullImage(registry, job.destination, outcome.digest);
+    expect(image.files).toMatchObject({ esbuild: 'file 0755 0:0' });
+    expect(image.config.config?.Labels).toMatchObject({ message: '--insecure $(touch /tmp/x)' });
+    expect(image.config.config?.Entrypoint).toEqual(['/esbuild']);
     expect(await local.remains()).toEqual([]);
   });
 

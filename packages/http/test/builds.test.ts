@@ -169,7 +169,7 @@ describe('the list of builds', () => {
 describe('the log of a build', () => {
   const threeLines = createScriptedPipeline(async (_job, run) => {
     for (const text of ['one', 'two', 'three']) run.print(text);
-    return { status: 'succeeded', digest: knownDigest, sizeBytes: 1 };
+    return { status: 'succeeded', digest: knownDigest, sizeBytes: 1, cache: null };
   });
 
   it('is streamed as events with ids, and ends with the state', async () => {

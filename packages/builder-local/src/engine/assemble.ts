@@ -35,8 +35,8 @@ export function createAssembleEngine(): Engine {
         write,
         call,
       });
-      const { destination, tags } = job;
-      return pushImage(image, { images, destination, tags, write, call });
+      const { destination } = job;
+      return pushImage(image, { images, destination, write, call });
     },
     cleanUp: (directory) => rm(directory, { recursive: true, force: true, maxRetries: 3 }),
   };

@@ -86,8 +86,8 @@ export function createDockerEngine(name: 'docker' | 'podman'): Engine {
           throw new BuildFault('platform_error', error.message, { cause: error });
         throw error;
       });
-      const { destination, tags } = job;
-      return pushImage(image, { images, destination, tags, write, call });
+      const { destination } = job;
+      return pushImage(image, { images, destination, write, call });
     },
 
     cleanUp: (path) => rm(path, { recursive: true, force: true, maxRetries: 3 }),

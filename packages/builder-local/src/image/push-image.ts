@@ -6,7 +6,6 @@ import { type BuiltImage, digestOf, type ImageLayer } from './built-image.ts';
 export interface PushRequest {
   readonly images: ImageClient;
   readonly destination: RepositoryLocation;
-  readonly tags: readonly string[];
   readonly write: (line: string) => Promise<void>;
   readonly call: Call;
 }
@@ -19,7 +18,7 @@ export interface PushedImage {
 
 /** Pushes layers, config and manifest, in this order, so that no reader ever sees an image with parts missing. */
 export async function pushImage(image: BuiltImage, request: PushRequest): Promise<PushedImage> {
-  const { images, destination, tags, write, call } = request;
+  const { images, destination, write, call } = request;
   const name = `${destination.host}/${destination.repository}`;
   const layers = [...new Map(image.layers.map((each) => [each.descriptor.digest, each])).values()];
   for (const layer of layers) await pushLayer(layer);
@@ -39,20 +38,17 @@ export async function pushImage(image: BuiltImage, request: PushRequest): Promis
     ),
   );
   const digest = digestOf(manifest.bytes);
-  for (const reference of [digest, ...tags]) {
-    throwIfAborted(call.signal);
-    const stored = await pushing(`${name}:${reference}`, () =>
-      images.putManifest(destination, reference, manifest, call),
-    );
-    if (stored !== digest) throw new BuildFault('platform_error', `${name} stored another digest`);
-  }
+  throwIfAborted(call.signal);
+  const stored = await pushing(`${name}@${digest}`, () =>
+    images.putManifest(destination, digest, manifest, call),
+  );
+  if (stored !== digest) throw new BuildFault('platform_error', `${name} stored another digest`);
   const confirmed = await pushing(`${name}@${digest}`, () =>
     images.getManifest(destination, digest, call),
   );
   if (confirmed.digest !== digest) {
     throw new BuildFault('platform_error', `${name} answers with another digest`);
   }
-  for (const tag of tags) await write(`tagged ${name}:${tag}`);
   await write(`pushed ${name}@${digest}`);
   const layerBytes = layers.reduce((sum, { descriptor }) => sum + descriptor.size, 0);
   return { digest, sizeBytes: manifest.bytes.byteLength + config.byteLength + layerBytes };

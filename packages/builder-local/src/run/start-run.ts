@@ -60,7 +60,7 @@ export async function startRun(input: StartRunInput): Promise<LocalRun> {
     const call: Call = { signal: controller.signal, log };
     let outcome: BuildOutcome;
     try {
-      outcome = { status: 'succeeded', ...(await build(call)) };
+      outcome = { status: 'succeeded', ...(await build(call)), cache: null };
     } catch (error) {
       const { reason } = controller.signal;
       outcome = outcomeOf(isBuildFault(reason) ? reason : error, log);

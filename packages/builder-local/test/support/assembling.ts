@@ -7,6 +7,7 @@ import {
   jobOf,
   openPipeline,
   type TestPipeline,
+  tagImage,
 } from './build.ts';
 import { type PulledImage, pullImage } from './pulled-image.ts';
 import { startRegistry, type TestRegistry } from './registry.ts';
@@ -41,15 +42,16 @@ export function useAssembler() {
     get pipeline() {
       return local;
     },
-    /** Builds an image, which must succeed, and pulls it. */
+    /** Builds an image, which must succeed, puts the tag on it and pulls it. */
     async image(
       dockerfile: string,
       files: Files = {},
-      options: JobOptions = {},
+      { tag, ...options }: JobOptions & { readonly tag?: string } = {},
     ): Promise<PulledImage> {
       const { outcome, lines } = await run(dockerfile, files, options);
       if (outcome.status === 'failed') throw new Error(lines.join('\n'));
       const destination = options.destination ?? registry.at('acme/app');
+      if (tag) await tagImage(registry, destination, outcome.digest, tag);
       return pullImage(registry, destination, outcome.digest);
     },
     /** Why a build failed, which it must. */

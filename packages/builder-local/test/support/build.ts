@@ -3,7 +3,14 @@ import { mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createLocalPipeline, type LocalPipelineOptions } from '@cygni/builder-local';
-import type { BuildJob, BuildOutcome, BuildPipeline, Call, Logger } from '@cygni/core';
+import type {
+  BuildJob,
+  BuildOutcome,
+  BuildPipeline,
+  Call,
+  Logger,
+  RepositoryLocation,
+} from '@cygni/core';
 import { type Files, sourceOf } from './archive.ts';
 import type { TestRegistry } from './registry.ts';
 
@@ -68,7 +75,6 @@ export async function jobOf(registry: TestRegistry, options: JobOptions): Promis
     machine: 'small',
     timeoutSeconds: 60,
     destination: registry.at('acme/app'),
-    tags: [],
     ...rest,
   };
 }
@@ -84,4 +90,15 @@ export async function build(pipeline: BuildPipeline, job: BuildJob): Promise<Fin
   const lines: string[] = [];
   for await (const { text } of run.logs({ after: 0 }, call())) lines.push(text);
   return { outcome, lines };
+}
+
+/** Puts a tag on an image, as the platform does after a build. */
+export async function tagImage(
+  { images }: TestRegistry,
+  location: RepositoryLocation,
+  digest: string,
+  tag: string,
+): Promise<void> {
+  const manifest = await images.getManifest(location, digest, call());
+  await images.putManifest(location, tag, manifest, call());
 }

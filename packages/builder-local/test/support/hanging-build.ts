@@ -25,7 +25,6 @@ await pipeline.start(
     machine: 'small',
     timeoutSeconds: 600,
     destination: { host: '127.0.0.1:1', repository: 'acme/app', insecure: true },
-    tags: [],
   },
   call(),
 );

@@ -26,8 +26,6 @@ export interface BuildJob {
   readonly machine: MachineSize;
   readonly timeoutSeconds: number;
   readonly destination: RepositoryLocation;
-  /** Tags to push besides the digest. May be empty. */
-  readonly tags: readonly string[];
 }
 
 export interface PipelineLogLine {
@@ -38,12 +36,22 @@ export interface PipelineLogLine {
   readonly text: string;
 }
 
+/** What the layer cache did for one build. */
+export interface CacheUse {
+  readonly hits: number;
+  readonly misses: number;
+  /** A layer could not be read from the cache or written to it, so that later builds stay slow. */
+  readonly degraded: boolean;
+}
+
 export type BuildOutcome =
   | {
       readonly status: 'succeeded';
       /** Of the manifest that the registry accepted. */
       readonly digest: string;
       readonly sizeBytes: number;
+      /** Null where the build used no cache. */
+      readonly cache: CacheUse | null;
     }
   | { readonly status: 'failed'; readonly reason: FailureReason; readonly message: string };
 
@@ -56,7 +64,10 @@ export interface BuildRun {
   cancel(call: Call): Promise<void>;
 }
 
-/** Turns a source archive into an image in a registry. */
+/**
+ * Turns a source archive into an image in a registry. Sets none of the user's tags: whoever asked for the build
+ * does, once its digest is confirmed, so that no tag ever points at a build that failed.
+ */
 export interface BuildPipeline extends Adapter {
   readonly supports: {
     /** RUN instructions. */

@@ -48,7 +48,10 @@ export async function runBuild(
     pumped.catch(() => {});
     const outcome = await waitForOutcome(run, { deadline, cancelled: lease.cancelled }, call);
     await pumped;
-    return outcome.status === 'succeeded' ? await confirm(context, build, outcome, call) : outcome;
+    if (outcome.status === 'failed') return outcome;
+    const verdict = await confirm(context, build, outcome, call);
+    if (verdict.status === 'failed') return verdict;
+    return (await setTags(context, build, verdict.image, call)) ?? verdict;
   } catch (error) {
     if (lease.signal.aborted) {
       // An adoptable run goes on for the next worker; any other must not outlive its claim.
@@ -86,7 +89,6 @@ async function prepareJob(
     machine: build.machine,
     timeoutSeconds: build.timeoutSeconds,
     destination: { host: registry.host, repository, insecure: registry.insecure, credentials },
-    tags: build.tags,
   };
 }
 
@@ -132,6 +134,25 @@ async function confirm(
     return { status: 'failed', reason: 'user_error', message };
   }
   return { status: 'succeeded', image: { repository, digest: outcome.digest, sizeBytes } };
+}
+
+/** The user's tags go on the confirmed digest only, so that none ever points at a build that failed. Null: all are set. */
+async function setTags(
+  { registry }: PlatformContext,
+  build: Build,
+  { repository, digest }: BuiltImage,
+  call: Call,
+): Promise<Extract<BuildVerdict, { status: 'failed' }> | null> {
+  for (const tag of build.tags) {
+    try {
+      await retryWhileUnavailable(call.signal, () => registry.tag(repository, digest, tag, call));
+    } catch (error) {
+      if (!isCygniError(error, 'conflict')) throw error;
+      const message = `the tag ${tag} of ${build.repository} is taken, and tags cannot be moved there: build with another tag`;
+      return { status: 'failed', reason: 'user_error', message };
+    }
+  }
+  return null;
 }
 
 function failureOf(error: unknown, call: Call): BuildVerdict {

@@ -46,7 +46,7 @@ describe('a build', () => {
       run.print('first');
       await release.promise;
       run.print('last');
-      return { status: 'succeeded', digest: knownDigest, sizeBytes: 1 };
+      return { status: 'succeeded', digest: knownDigest, sizeBytes: 1, cache: null };
     });
     await using test = await startPlatform({ pipeline });
     const id = await test.build(tenant);
@@ -61,7 +61,7 @@ describe('a build', () => {
   it('keeps the registry credentials out of its log', async () => {
     const pipeline = createScriptedPipeline(async (job, run) => {
       run.print(`pushing with ${job.destination.credentials?.password}`);
-      return { status: 'succeeded', digest: knownDigest, sizeBytes: 1 };
+      return { status: 'succeeded', digest: knownDigest, sizeBytes: 1, cache: null };
     });
     await using test = await startPlatform({ pipeline });
     const log = await logOf(test, await test.build(tenant));
@@ -72,7 +72,7 @@ describe('a build', () => {
   it('has its log cut off with a mark at the cap', async () => {
     const pipeline = createScriptedPipeline(async (_job, run) => {
       for (let line = 0; line < 100; line += 1) run.print('0123456789');
-      return { status: 'succeeded', digest: knownDigest, sizeBytes: 1 };
+      return { status: 'succeeded', digest: knownDigest, sizeBytes: 1, cache: null };
     });
     await using test = await startPlatform({ pipeline, settings: { maximumLogBytes: 35 } });
     const log = await logOf(test, await test.build(tenant));
@@ -115,6 +115,7 @@ describe('a build', () => {
       status: 'succeeded',
       digest: unknownDigest,
       sizeBytes: 1,
+      cache: null,
     }));
     await using test = await startPlatform({ pipeline, settings: { maximumAttempts: 1 } });
     const build = await ended(test, await test.build(tenant));

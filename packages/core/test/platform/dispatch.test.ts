@@ -22,7 +22,7 @@ describe('a platform under load', () => {
       most = Math.max(most, running);
       await new Promise((resolve) => setImmediate(resolve));
       running -= 1;
-      return { status: 'succeeded', digest: knownDigest, sizeBytes: 1 };
+      return { status: 'succeeded', digest: knownDigest, sizeBytes: 1, cache: null };
     });
     const settings = { maximumRunningBuildsPerTenant: 2, buildConcurrency: 10 };
     await using test = await startPlatform({ pipeline, settings });
@@ -37,7 +37,7 @@ describe('a platform under load', () => {
     const pipeline = createScriptedPipeline(async (job) => {
       order.push(job.tenantId);
       if (order.length === 1) await first.promise;
-      return { status: 'succeeded', digest: knownDigest, sizeBytes: 1 };
+      return { status: 'succeeded', digest: knownDigest, sizeBytes: 1, cache: null };
     });
     const settings = { maximumDispatchedBuilds: 1, buildConcurrency: 1 };
     await using test = await startPlatform({ pipeline, settings });

@@ -17,7 +17,7 @@ const printed = [
 ];
 const pipeline = createScriptedPipeline(async (_job, run) => {
   for (const text of printed) run.print(text);
-  return { status: 'succeeded', digest: knownDigest, sizeBytes: 1 };
+  return { status: 'succeeded', digest: knownDigest, sizeBytes: 1, cache: null };
 });
 
 /** The memory artifacts, with other answers to some calls. */

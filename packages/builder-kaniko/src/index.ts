@@ -1,0 +1,3 @@
+export { createKanikoPipeline } from './create-kaniko-pipeline.ts';
+export type { KanikoFlavourName } from './flavours.ts';
+export type { KanikoPipelineOptions, MachineResources } from './options.ts';
