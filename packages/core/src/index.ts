@@ -1,3 +1,5 @@
+export * from './artifact/artifact-key.ts';
+export * from './artifact/receive-artifact.ts';
 export * from './budget/flat.ts';
 export * from './budget/metered.ts';
 export * from './budget/unlimited.ts';

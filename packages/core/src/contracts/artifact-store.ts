@@ -10,23 +10,52 @@ export interface StoredArtifact extends ArtifactInfo {
   readonly sha256: string;
 }
 
-/** Keeps byte streams by key: source archives, finished logs. Keys are `/`-separated, tenant first. */
+/** What may be uploaded with a presigned PUT: exactly this, so that it can be trusted without being read again. */
+export interface PresignedPutOptions {
+  readonly expiresInSeconds: number;
+  readonly sizeBytes: number;
+  /** Lower-case hex. */
+  readonly sha256: string;
+}
+
+export interface PresignedPut {
+  readonly url: URL;
+  /** The upload is refused without them. */
+  readonly headers: Readonly<Record<string, string>>;
+}
+
+/**
+ * Keeps byte streams by key: source archives, finished logs. Keys are `/`-separated, tenant first; each part is
+ * made of letters, digits and `._-`, and does not begin with a dot. Another key is `invalid_input`.
+ */
 export interface ArtifactStore extends Adapter {
   readonly supports: { readonly presign: boolean };
-  /** Streams in; a failed or aborted put leaves nothing behind. @throws `too_large` past `maximumBytes` */
+  /**
+   * Streams in, replacing what was there. A put that fails or is aborted leaves nothing behind, and what was
+   * there before as it was; a reader sees all of one body or all of the other.
+   * @throws `too_large` past `maximumBytes`
+   */
   put(
     key: string,
     body: AsyncIterable<Uint8Array>,
     options: { readonly maximumBytes: number },
     call: Call,
   ): Promise<StoredArtifact>;
-  /** @throws `not_found` */
+  /**
+   * The call ends when the body can be read: its signal does not bound the reading. Leaving the iteration
+   * early frees what it holds.
+   * @throws `not_found`
+   */
   get(key: string, call: Call): Promise<AsyncIterable<Uint8Array>>;
   /** Deleting what is not there succeeds. */
   delete(key: string, call: Call): Promise<void>;
+  /** In no order. A prefix is the beginning of a key, not only a folder. */
   list(prefix: string, call: Call): AsyncIterable<ArtifactInfo>;
-  /** @throws `unsupported` unless `supports.presign` */
+  /**
+   * An address that whoever has it can read, whether or not the artifact is there yet.
+   * @throws `unsupported` unless `supports.presign`
+   */
   presignGet(key: string, expiresInSeconds: number, call: Call): Promise<URL>;
   /** @throws `unsupported` unless `supports.presign` */
-  presignPut(key: string, expiresInSeconds: number, call: Call): Promise<URL>;
+  presignPut(key: string, options: PresignedPutOptions, call: Call): Promise<PresignedPut>;
 }

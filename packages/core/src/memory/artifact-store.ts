@@ -1,4 +1,5 @@
-import { createHash } from 'node:crypto';
+import { parseArtifactKey, parseArtifactPrefix } from '../artifact/artifact-key.ts';
+import { receiveArtifact } from '../artifact/receive-artifact.ts';
 import type { ArtifactStore } from '../contracts/artifact-store.ts';
 import { SPEC_VERSION } from '../contracts/call.ts';
 import { abortedError, CygniError } from '../errors.ts';
@@ -13,34 +14,29 @@ export function createMemoryArtifactStore(): ArtifactStore {
     async open() {},
     async close() {},
     async put(key, body, { maximumBytes }, { signal }) {
-      const hash = createHash('sha256');
-      const chunks: Uint8Array[] = [];
-      let sizeBytes = 0;
-      for await (const chunk of body) {
-        if (signal.aborted) throw abortedError(signal);
-        sizeBytes += chunk.byteLength;
-        if (sizeBytes > maximumBytes) {
-          throw new CygniError('too_large', `over ${maximumBytes} bytes`);
-        }
-        hash.update(chunk);
-        chunks.push(chunk);
-      }
-      artifacts.set(key, Buffer.concat(chunks));
-      return { key, sizeBytes, sha256: hash.digest('hex') };
+      const path = parseArtifactKey(key);
+      const incoming = receiveArtifact(body, { maximumBytes, signal });
+      const bytes = Buffer.concat(await Array.fromAsync(incoming.chunks));
+      artifacts.set(path, bytes);
+      return { key, ...incoming.measure() };
     },
-    async get(key) {
-      const found = artifacts.get(key);
+    async get(key, { signal }) {
+      if (signal.aborted) throw abortedError(signal);
+      const found = artifacts.get(parseArtifactKey(key));
       if (!found) throw new CygniError('not_found', `no artifact ${key}`);
       return (async function* () {
         yield found;
       })();
     },
-    async delete(key) {
-      artifacts.delete(key);
+    async delete(key, { signal }) {
+      if (signal.aborted) throw abortedError(signal);
+      artifacts.delete(parseArtifactKey(key));
     },
-    async *list(prefix) {
+    async *list(prefix, { signal }) {
+      const start = parseArtifactPrefix(prefix);
       for (const [key, bytes] of artifacts) {
-        if (key.startsWith(prefix)) yield { key, sizeBytes: bytes.byteLength };
+        if (signal.aborted) throw abortedError(signal);
+        if (key.startsWith(start)) yield { key, sizeBytes: bytes.byteLength };
       }
     },
     async presignGet() {
