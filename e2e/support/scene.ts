@@ -14,6 +14,10 @@ const roleFile = fileURLToPath(
 );
 const serviceAccount = 'cygni-builder';
 
+/** Small enough for the sixteen that run at once on a node with two CPUs. */
+const machine = { cpu: '100m', memory: '512Mi', ephemeralStorage: '2Gi' };
+const machines = JSON.stringify({ small: machine, medium: machine, large: machine });
+
 export interface RunningServer extends AsyncDisposable {
   readonly url: string;
   readonly api: Api;
@@ -49,12 +53,14 @@ export async function setScene(services: Services): Promise<Scene> {
     KUBECONFIG: kubeconfig,
     KANIKO_NAMESPACE: namespace.name,
     KANIKO_IMAGE: cluster.kanikoImage,
-    KANIKO_CONTEXT_CA_FILE: s3.authorityFile,
-    KANIKO_REGISTRY_MIRRORS: cluster.registry,
+    KANIKO_FLAVOUR: 'v1.24.0',
+    KANIKO_CA_FILE: s3.authorityFile,
+    KANIKO_DNS_POLICY: 'Default',
+    KANIKO_MACHINES: machines,
+    KANIKO_MIRRORS: cluster.registry,
     KANIKO_INSECURE_REGISTRIES: cluster.registry,
     S3_BUCKET: s3.bucket,
     S3_ENDPOINT: s3.endpoint,
-    S3_FORCE_PATH_STYLE: 'true',
     AWS_REGION: 'us-east-1',
     AWS_ACCESS_KEY_ID: 'e2e',
     AWS_SECRET_ACCESS_KEY: 'e2e',

@@ -1,4 +1,5 @@
 import { join } from 'node:path';
+import { createKanikoPipeline } from '@cygni/builder-kaniko';
 import { createLocalPipeline } from '@cygni/builder-local';
 import {
   createDiskArtifactStore,
@@ -44,19 +45,22 @@ export function compose(
     directory: join(dataDirectory, 'registry'),
     authorize: access.authorizeImage,
   });
+  const registry = createOciRegistry({
+    ...locateRegistry(configuration, options),
+    client: images,
+  });
   const adapters = {
     store: createPostgresStore({ url: options.databaseUrl }),
     queue: createMemoryQueue(),
     artifacts: createDiskArtifactStore({ directory: join(dataDirectory, 'artifacts') }),
-    registry: createOciRegistry({
-      ...locateRegistry(configuration, options),
-      client: images,
-    }),
-    pipeline: createLocalPipeline({
-      engine: configuration.buildEngine,
-      images,
-      directory: join(dataDirectory, 'builds'),
-    }),
+    registry,
+    pipeline: configuration.kaniko
+      ? createKanikoPipeline({ ...configuration.kaniko, registry })
+      : createLocalPipeline({
+          engine: configuration.buildEngine,
+          images,
+          directory: join(dataDirectory, 'builds'),
+        }),
     deployer: createLocalDeployer({
       runtime: configuration.deployRuntime,
       images,

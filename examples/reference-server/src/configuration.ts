@@ -1,5 +1,6 @@
 import { resolve } from 'node:path';
 import { z } from 'zod';
+import { type KanikoConfiguration, kanikoConfiguration, kanikoVariables } from './kaniko.ts';
 
 const microUnits = z.coerce.number().int().nonnegative();
 
@@ -21,6 +22,7 @@ const environmentSchema = z.object({
   LOG_LEVEL: z.enum(['debug', 'info', 'warn', 'error', 'silent']).default('info'),
   /** Absent: an embedded PostgreSQL in the data directory. */
   DATABASE_URL: z.url({ protocol: /^postgres(ql)?$/ }).optional(),
+  CYGNI_BUILDER: z.enum(['local', 'kaniko']).default('local'),
   BUILD_ENGINE: z.enum(['auto', 'docker', 'podman', 'buildah', 'assemble']).default('auto'),
   DEPLOY_RUNTIME: z.enum(['auto', 'docker', 'podman', 'namespaces']).default('auto'),
   BUILD_CONCURRENCY: z.coerce.number().int().min(1).max(100).default(2),
@@ -46,6 +48,8 @@ export interface Configuration {
   readonly registry: ExternalRegistry | undefined;
   readonly logLevel: string;
   readonly databaseUrl: string | undefined;
+  /** Builds are Jobs on Kubernetes; absent: they run on this machine. */
+  readonly kaniko: KanikoConfiguration | undefined;
   readonly buildEngine: 'auto' | 'docker' | 'podman' | 'buildah' | 'assemble';
   readonly deployRuntime: 'auto' | 'docker' | 'podman' | 'namespaces';
   readonly buildConcurrency: number;
@@ -60,13 +64,15 @@ export type ConfigurationResult =
 
 export function readConfiguration(environment: NodeJS.ProcessEnv): ConfigurationResult {
   // A variable that is set to nothing counts as not set.
-  const present = Object.entries(environment).filter(([, value]) => value !== '');
-  const parsed = environmentSchema.safeParse(Object.fromEntries(present));
-  if (!parsed.success) {
-    const problems = parsed.error.issues.map(
-      (issue) => `${issue.path.join('.')}: ${issue.message}`,
-    );
-    return { ok: false, problems };
+  const given = Object.fromEntries(Object.entries(environment).filter(([, value]) => value !== ''));
+  const parsed = environmentSchema.safeParse(given);
+  const kaniko = given.CYGNI_BUILDER === 'kaniko' ? kanikoVariables.safeParse(given) : undefined;
+  const issues = [...(parsed.error?.issues ?? []), ...(kaniko?.error?.issues ?? [])];
+  if (!parsed.success || issues.length > 0) {
+    return {
+      ok: false,
+      problems: issues.map((issue) => `${issue.path.join('.')}: ${issue.message}`),
+    };
   }
   const variables = parsed.data;
   return {
@@ -79,6 +85,7 @@ export function readConfiguration(environment: NodeJS.ProcessEnv): Configuration
       registry: externalRegistry(variables),
       logLevel: variables.LOG_LEVEL,
       databaseUrl: variables.DATABASE_URL,
+      kaniko: kaniko?.data && kanikoConfiguration(kaniko.data),
       buildEngine: variables.BUILD_ENGINE,
       deployRuntime: variables.DEPLOY_RUNTIME,
       buildConcurrency: variables.BUILD_CONCURRENCY,

@@ -47,6 +47,43 @@ describe('the configuration', () => {
     });
   });
 
+  describe('where builds are Jobs on Kubernetes', () => {
+    const kaniko = { CYGNI_BUILDER: 'kaniko', KUBECONFIG: '/etc/cygni/kubeconfig' };
+
+    it('leaves the adapter its defaults', () => {
+      expect(readConfiguration(kaniko)).toMatchObject({
+        configuration: {
+          kaniko: { kubeconfig: '/etc/cygni/kubeconfig', namespace: 'cygni-builds' },
+        },
+      });
+      expect(JSON.stringify(readConfiguration(kaniko))).not.toContain('flavour');
+    });
+
+    it('takes lists of hosts and sizes of machines', () => {
+      const machine = { cpu: '500m', memory: '1Gi', ephemeralStorage: '4Gi' };
+      const machines = { small: machine, medium: machine, large: machine };
+      const environment = {
+        ...kaniko,
+        KANIKO_MIRRORS: 'mirror:5000, other:5000',
+        KANIKO_MACHINES: JSON.stringify(machines),
+      };
+      expect(readConfiguration(environment)).toMatchObject({
+        configuration: { kaniko: { mirrors: ['mirror:5000', 'other:5000'], machines } },
+      });
+    });
+
+    it.each([
+      ['KUBECONFIG', ''],
+      ['KANIKO_FLAVOUR', 'hunter2'],
+      ['KANIKO_MACHINES', '{"hunter2"'],
+      ['KANIKO_CA_FILE', '/hunter2'],
+    ])('refuses %s=%s, naming the variable and not its value', (name, value) => {
+      const result = readConfiguration({ ...kaniko, [name]: value });
+      expect(result).toMatchObject({ ok: false, problems: [expect.stringContaining(name)] });
+      expect(JSON.stringify(result)).not.toContain('hunter2');
+    });
+  });
+
   it('tells of everything that is wrong at once', () => {
     const result = readConfiguration({ PORT: 'x', HOST: 'y' });
     expect(result.ok ? [] : result.problems).toHaveLength(2);
