@@ -31,7 +31,7 @@ const environmentSchema = z.object({
   BUDGET_CAP: microUnits.optional(),
 });
 
-export interface ExternalRegistry {
+interface ExternalRegistry {
   /** Host with port. */
   readonly host: string;
   readonly insecure: boolean;
