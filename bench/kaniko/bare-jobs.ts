@@ -25,9 +25,12 @@ export function createBareJobs(kubeconfig: string, namespace: string): BareJobs 
   async function untilComplete(jobs: readonly V1Job[]): Promise<number> {
     const waiting = new Set(jobs.map(({ metadata }) => metadata?.name));
     const { promise, resolve, reject } = Promise.withResolvers<void>();
+    promise.catch(() => {});
+    // From where it is now: a server that has to find out by itself may give up first.
+    const { metadata } = await batch.listNamespacedJob({ namespace });
     const watching = await new Watch(config).watch(
       `/apis/batch/v1/namespaces/${namespace}/jobs`,
-      { labelSelector: 'bench=bare' },
+      { labelSelector: 'bench=bare', resourceVersion: metadata?.resourceVersion },
       (_phase, job: V1Job) => {
         for (const { type, status, message } of job.status?.conditions ?? []) {
           if (status !== 'True') continue;
@@ -44,7 +47,6 @@ export function createBareJobs(kubeconfig: string, namespace: string): BareJobs 
       await promise;
       return performance.now() - start;
     } finally {
-      promise.catch(() => {});
       watching.abort();
     }
   }
