@@ -56,6 +56,7 @@ const optionsSchema = z.strictObject({
     .default(null),
   maximumInFlight: z.int().positive().default(16),
   gracePeriodSeconds: z.int().min(0).max(300).default(5),
+  schedulingSeconds: z.int().positive().default(300),
   ttlSeconds: z.int().positive().default(86_400),
   requestsPerSecond: z.number().positive().default(50),
 });
@@ -96,6 +97,8 @@ export interface KanikoPipelineOptions {
   readonly maximumInFlight?: number;
   /** What a cancelled build has to end by itself. */
   readonly gracePeriodSeconds?: number;
+  /** How long a build may wait for a node with room for it, which may have to be started first. */
+  readonly schedulingSeconds?: number;
   /** How long a Job that nobody collected stays. Longer than the worst outage. */
   readonly ttlSeconds?: number;
   /** To the API server. Deletions are not held up by it. */

@@ -1,0 +1,57 @@
+import { randomBytes } from 'node:crypto';
+import { readFile } from 'node:fs/promises';
+import { KubeConfig } from '@kubernetes/client-node';
+import { runProgram } from './run-program.ts';
+
+const folder = new URL('../../kubernetes/', import.meta.url);
+
+function required(name: string): string {
+  const value = process.env[name];
+  if (!value) throw new Error(`${name} is not set: start the cluster of e2e/cluster first`);
+  return value;
+}
+
+/** What the cluster of e2e/cluster says about itself. */
+export const cluster = {
+  registry: required('REGISTRY'),
+  kanikoImage: required('KANIKO_IMAGE'),
+  nodeAddress: required('NODE_IP'),
+};
+
+export interface TestNamespace extends AsyncDisposable {
+  readonly name: string;
+  /** Of the ServiceAccount that builds run under: it may do what the Role says, and no more. */
+  readonly kubeconfig: KubeConfig;
+  /** As the cluster's administrator, in this namespace. */
+  kubectl(...args: string[]): Promise<string>;
+  apply(manifest: string | object): Promise<void>;
+}
+
+/** A namespace of its own, set up with the package's files as an operator would. */
+export async function createNamespace(): Promise<TestNamespace> {
+  const name = `pipeline-${randomBytes(4).toString('hex')}`;
+  const kubectl = (...args: string[]) => runProgram('kubectl', ['--namespace', name, ...args]);
+  const apply = async (manifest: string | object) => {
+    const text = typeof manifest === 'string' ? manifest : JSON.stringify(manifest);
+    await runProgram('kubectl', ['--namespace', name, 'apply', '-f', '-'], text);
+  };
+  const namespace = await readFile(new URL('namespace.yaml', folder), 'utf8');
+  await apply(namespace.replace('name: cygni-builds', `name: ${name}`));
+  await apply(await readFile(new URL('role.yaml', folder), 'utf8'));
+  const token = (await kubectl('create', 'token', 'cygni-builder', '--duration=2h')).trim();
+  const admin = new KubeConfig();
+  admin.loadFromDefault();
+  const own = new KubeConfig();
+  const current = admin.getCurrentCluster();
+  if (!current) throw new Error('the kubeconfig has no cluster');
+  own.loadFromClusterAndUser(current, { name: 'cygni-builder', token });
+  return {
+    name,
+    kubeconfig: own,
+    kubectl,
+    apply,
+    async [Symbol.asyncDispose]() {
+      await runProgram('kubectl', ['delete', 'namespace', name, '--wait=false']);
+    },
+  };
+}

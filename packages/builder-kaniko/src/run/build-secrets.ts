@@ -1,0 +1,93 @@
+import {
+  type BuildJob,
+  type Call,
+  CygniError,
+  isCygniError,
+  type Registry,
+  type RegistryCredentials,
+} from '@cygni/core';
+import pRetry from 'p-retry';
+import type { BuildSecrets } from '../job/secret.ts';
+import type { KanikoSettings } from '../options.ts';
+
+/** How long after the build's own timeout the source can still be fetched: a Job may wait for its node. */
+const presignSlackSeconds = 900;
+/** The node needs a minute or two until a container sees a changed Secret. */
+const renewBeforeMs = 180_000;
+
+/** The repository of the layer cache of a tenant. The tenant comes first, so that none can poison another's. */
+export function cacheRepositoryOf(job: BuildJob, settings: KanikoSettings): string | null {
+  return settings.cache && `${job.tenantId}/${settings.cache.repository}`;
+}
+
+/**
+ * Asks for all that the build must be told. A cache that cannot be reached slows the build down, and does not fail it:
+ * its repository is missing from the credentials then.
+ * @throws `invalid_configuration`, `unavailable`, `forbidden` and what else the registry throws
+ */
+export async function obtainSecrets(
+  job: BuildJob,
+  registry: Registry,
+  settings: KanikoSettings,
+  call: Call,
+): Promise<BuildSecrets> {
+  const cacheRepository = cacheRepositoryOf(job, settings);
+  const [context, own, cache] = await Promise.all([
+    presign(job, call),
+    retried(call, () => registry.credentials(job.destination.repository, ['pull', 'push'], call)),
+    cacheRepository === null
+      ? null
+      : retried(call, async () => {
+          await registry.ensureRepository(cacheRepository, call);
+          return registry.credentials(cacheRepository, ['pull', 'push'], call);
+        }).catch((error) => {
+          if (call.signal.aborted) throw error;
+          call.log.warn({ err: error, cacheRepository }, 'a build goes without its layer cache');
+          return null;
+        }),
+  ]);
+  const credentials = new Map<string, RegistryCredentials>([[job.destination.repository, own]]);
+  if (cacheRepository !== null && cache) credentials.set(cacheRepository, cache);
+  const throughProxy = [...credentials.values()].some(({ reach }) => reach === 'account');
+  if (throughProxy && !settings.registryProxy) {
+    throw new CygniError(
+      'invalid_configuration',
+      'the registry hands out credentials for a whole account, which a RUN step could read: set registryProxy',
+    );
+  }
+  return { context, credentials, throughProxy };
+}
+
+async function presign(job: BuildJob, call: Call): Promise<string> {
+  const seconds = job.timeoutSeconds + presignSlackSeconds;
+  const url = await retried(call, () => job.source.presign(seconds, call));
+  if (url.protocol === 'https:') return url.href;
+  throw new CygniError(
+    'invalid_configuration',
+    'kaniko fetches the source by https only: use an artifact store that presigns such addresses',
+  );
+}
+
+/** How long until the credentials must be renewed; null: they last. */
+export function renewalDelayMs(
+  credentials: BuildSecrets['credentials'],
+  now: number,
+): number | null {
+  const ends = [...credentials.values()].flatMap(({ expiresAt }) =>
+    expiresAt === null ? [] : [Date.parse(expiresAt) - now],
+  );
+  if (ends.length === 0) return null;
+  const left = Math.min(...ends);
+  return Math.max(1_000, Math.min(left - renewBeforeMs, left * 0.66));
+}
+
+function retried<Value>(call: Call, work: () => Promise<Value>): Promise<Value> {
+  return pRetry(work, {
+    retries: 4,
+    minTimeout: 200,
+    maxTimeout: 2_000,
+    randomize: true,
+    signal: call.signal,
+    shouldRetry: ({ error }) => isCygniError(error) && error.retryable,
+  });
+}

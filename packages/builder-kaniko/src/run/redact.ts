@@ -1,0 +1,38 @@
+const mark = '[redacted]';
+
+/** Takes out of a build's log what only this build was told. */
+export interface LogRedactor {
+  /** A password or a token. */
+  hide(secret: string): void;
+  redact(text: string): string;
+}
+
+/** `context`: a presigned address, of which the query is the key. Another process that adopts the run has another query. */
+export function createLogRedactor(context: string): LogRedactor {
+  const secrets = new Set<string>();
+  const address = `${context.split('?', 1)[0]}?`;
+
+  function withoutQuery(text: string): string {
+    let rest = text;
+    let clean = '';
+    for (;;) {
+      const start = rest.indexOf(address);
+      if (start < 0) return clean + rest;
+      const query = rest.slice(start + address.length);
+      const end = query.search(/[\s"'\\]/);
+      clean += `${rest.slice(0, start)}${address}${mark}`;
+      rest = end < 0 ? '' : query.slice(end);
+    }
+  }
+
+  return {
+    hide(secret) {
+      if (secret.length >= 6) secrets.add(secret);
+    },
+    redact(text) {
+      let clean = text.includes(address) ? withoutQuery(text) : text;
+      for (const secret of secrets) clean = clean.replaceAll(secret, mark);
+      return clean;
+    },
+  };
+}

@@ -1,0 +1,278 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import {
+  type BuildJob,
+  type BuildOutcome,
+  type CacheUse,
+  type Call,
+  isCygniError,
+  type ResolvedImage,
+} from '@cygni/core';
+import pRetry from 'p-retry';
+import { kanikoDestination } from '../job/arguments.ts';
+import { buildContainer, jobManifest } from '../job/manifest.ts';
+import { attemptTag, jobName } from '../job/names.ts';
+import { createKanikoLogReader, type KanikoFacts } from '../log/read-kaniko-log.ts';
+import { type FailureEvidence, failureOf } from '../outcome/failure-of.ts';
+import { cacheRepositoryOf, obtainSecrets } from './build-secrets.ts';
+import { openLog, readKaniko, readProxy } from './follow-log.ts';
+import { judge } from './judge.ts';
+import { observe } from './observe.ts';
+import { createLogRedactor } from './redact.ts';
+import { keepSecretsFresh, putSecrets } from './renew-secret.ts';
+import type { RunContext } from './run-context.ts';
+import type { OpenLog, RunLog } from './run-log.ts';
+import type { Change } from './signal-change.ts';
+
+/** After the container's end: how long its log may take to be read. */
+const lastLogMs = 10_000;
+const removalMs = 60_000;
+/** A run that starts is looked at so often even if nothing is heard, since time alone ends what obstructs it. */
+const startingMs = 500;
+
+export interface Supervision {
+  readonly job: BuildJob;
+  readonly context: RunContext;
+  readonly change: Change;
+  readonly cancelled: AbortController;
+  readonly runLog: RunLog;
+  /** Where the run's log can be read again from the cluster. */
+  readonly source: { open: OpenLog };
+}
+
+export interface EndedJob {
+  readonly outcome: BuildOutcome;
+  /** Resolves once the Job is gone, or could not be removed. */
+  readonly removal: Promise<void>;
+}
+
+/** Makes or adopts the Job of an attempt, and stays with it until it has ended and is removed. */
+export async function superviseJob(supervision: Supervision, call: Call): Promise<EndedJob> {
+  const { job, context, change, runLog, source } = supervision;
+  const { settings, registry, objects } = context;
+  const cancelled = supervision.cancelled.signal;
+  const name = jobName(job.buildId, job.attempt);
+  const tag = attemptTag(job.buildId, job.attempt);
+  const either = { ...call, signal: AbortSignal.any([call.signal, cancelled]) };
+
+  const secrets = await obtainSecrets(job, registry, settings, either);
+  const { throughProxy } = secrets;
+  const wantedCache = cacheRepositoryOf(job, settings);
+  const cacheRepository =
+    wantedCache !== null && secrets.credentials.has(wantedCache) ? wantedCache : null;
+  const registryProxy = throughProxy ? settings.registryProxy : null;
+  const manifest = jobManifest({ job, cacheRepository, registryProxy, settings });
+  // Not cut short by a cancellation: a Job that was made must be known.
+  const made = await create();
+  if ('outcome' in made) return made;
+  const { uid } = made;
+
+  const redactor = createLogRedactor(secrets.context);
+  const stopped = new AbortController();
+  const inner: Call = { ...call, signal: AbortSignal.any([call.signal, stopped.signal]) };
+  const observer = observe(context.watches, name, change);
+  const following = {
+    connection: context.connection,
+    namespace: settings.namespace,
+    observer,
+    change,
+  };
+  const reader = createKanikoLogReader({ destination: kanikoDestination(job, throughProxy) });
+  let claim: string | null = null;
+
+  try {
+    await putSecrets(job, uid, secrets, context, redactor, call);
+    source.open = openLog(following, redactor);
+    background(keepSecretsFresh(job, uid, secrets, context, redactor, inner));
+    if (throughProxy) background(readProxy(following, job, onPushed, inner));
+    const logRead = readKaniko(
+      following,
+      { reader, redactor, runLog, onPushed: throughProxy ? () => {} : onPushed },
+      inner,
+    ).catch((error) => {
+      if (!inner.signal.aborted) call.log.warn({ err: error, name }, 'a build log broke off');
+    });
+    const { outcome, isRunning } = await untilEnded(logRead);
+    const removal = remove();
+    if (isRunning) {
+      await removal;
+      // What was ended has its grace period to say its last words in.
+      const grace = delay(settings.gracePeriodSeconds * 1000 + 2_000);
+      background(Promise.race([logRead, grace]).then(finish));
+    } else {
+      finish();
+    }
+    return { outcome, removal };
+  } catch (error) {
+    finish();
+    // On a closed pipeline the Job goes on for whoever adopts it.
+    if (!call.signal.aborted) await remove();
+    throw error;
+  }
+
+  async function create(): Promise<{ uid: string } | EndedJob> {
+    try {
+      return await objects.createJob(manifest, call);
+    } catch (error) {
+      if (!isCygniError(error) || call.signal.aborted) throw error;
+      if (error.code === 'unavailable' || error.code === 'rate_limited') {
+        return failed(evidence({ clusterUnreachable: true }));
+      }
+      return failed(evidence({ refusal: { status: 0, message: error.message } }));
+    }
+  }
+
+  function failed(all: FailureEvidence): EndedJob {
+    runLog.end();
+    return { outcome: { status: 'failed', ...failureOf(all) }, removal: Promise.resolve() };
+  }
+
+  function finish(): void {
+    stopped.abort();
+    observer.stop();
+    runLog.end();
+  }
+
+  function background(work: Promise<void>): void {
+    work.catch((error) => {
+      if (!inner.signal.aborted) call.log.warn({ err: error, name }, 'part of a build broke off');
+    });
+  }
+
+  function onPushed(digest: string): void {
+    if (digest === claim) return;
+    claim = digest;
+    change.happened();
+  }
+
+  /** Has its own time: neither the end of the build nor of the pipeline may leave a Job behind. */
+  function remove(): Promise<void> {
+    const own: Call = { ...call, signal: AbortSignal.timeout(removalMs) };
+    return objects.deleteJob(name, uid, own).catch((error) => {
+      call.log.error({ err: error, name }, 'a Job could not be removed; its time to live will');
+    });
+  }
+
+  async function untilEnded(
+    logRead: Promise<void>,
+  ): Promise<{ outcome: BuildOutcome; isRunning: boolean }> {
+    const obstacle = { name: '', since: 0 };
+    let refuted: string | null = null;
+    for (;;) {
+      const seen = change.count;
+      if (cancelled.aborted) {
+        return { outcome: failure({ endedBy: 'cancel' }), isRunning: true };
+      }
+      if (claim !== null && claim !== refuted) {
+        const claimed: string = claim;
+        const image: ResolvedImage | null = await resolved(0);
+        // Anybody can print a line: only what the registry has under the attempt's own tag was pushed.
+        if (image && image.digest === claimed)
+          return { outcome: succeeded(image), isRunning: false };
+        refuted = claimed;
+      }
+      const standing = judge(observer.now(), settings.schedulingSeconds);
+      if (standing.kind === 'built' || standing.kind === 'failed') {
+        await Promise.race([logRead, delay(lastLogMs, undefined, { signal: inner.signal })]);
+        if (standing.kind === 'failed') return { outcome: failure({}), isRunning: false };
+        const image = await resolved(4);
+        return { outcome: image ? succeeded(image) : unconfirmed(), isRunning: false };
+      }
+      if (standing.kind === 'obstructed') {
+        if (obstacle.name !== standing.obstacle) {
+          Object.assign(obstacle, { name: standing.obstacle, since: performance.now() });
+        }
+        if (performance.now() - obstacle.since >= standing.graceMs) {
+          const outcome = standing.obstacle === 'no pod' ? await whyNoPod() : failure({});
+          if (outcome) return { outcome, isRunning: true };
+          obstacle.since = performance.now();
+        }
+      } else {
+        obstacle.name = '';
+      }
+      const isStarting = standing.kind === 'obstructed' || standing.isStarting;
+      await change.since(seen, inner.signal, isStarting ? startingMs : undefined);
+    }
+  }
+
+  /** Null: it may still come. */
+  async function whyNoPod(): Promise<BuildOutcome | null> {
+    if (!(await objects.getJob(name, inner))) return failure({ jobVanished: true });
+    const podRefusal = await objects.podRefusal(uid, inner);
+    return podRefusal === null ? null : failure({ podRefusal });
+  }
+
+  async function resolved(retries: number): Promise<ResolvedImage | null> {
+    try {
+      return await pRetry(() => registry.resolve(job.destination.repository, tag, inner), {
+        retries,
+        minTimeout: 200,
+        maxTimeout: 3_000,
+        randomize: true,
+        signal: inner.signal,
+        shouldRetry: ({ error }) => isCygniError(error) && error.retryable,
+      });
+    } catch (error) {
+      if (inner.signal.aborted || !isCygniError(error)) throw error;
+      call.log.warn({ err: error, name }, 'a digest could not be confirmed');
+      return null;
+    }
+  }
+
+  function succeeded({ digest, sizeBytes }: ResolvedImage): BuildOutcome {
+    return { status: 'succeeded', digest, sizeBytes, cache: cacheUse(reader.facts()) };
+  }
+
+  function cacheUse({ cache }: KanikoFacts): CacheUse | null {
+    if (wantedCache === null) return null;
+    return cacheRepository === null ? { hits: 0, misses: 0, degraded: true } : cache;
+  }
+
+  function unconfirmed(): BuildOutcome {
+    const message = 'kaniko says that it has pushed, and the registry has no such image';
+    return { status: 'failed', reason: 'registry_unavailable', message };
+  }
+
+  function failure(known: Partial<FailureEvidence>): BuildOutcome {
+    const { job: seenJob, jobGone, pod } = observer.now();
+    return {
+      status: 'failed',
+      ...failureOf(
+        evidence({
+          pod,
+          job: seenJob && { conditions: seenJob.status?.conditions },
+          jobVanished: jobGone,
+          facts: reader.facts(),
+          ...known,
+        }),
+      ),
+    };
+  }
+
+  function evidence(known: Partial<FailureEvidence>): FailureEvidence {
+    const { memory, ephemeralStorage } = settings.machines[job.machine];
+    return {
+      endedBy: null,
+      timeoutSeconds: job.timeoutSeconds,
+      machine: {
+        name: job.machine,
+        memory: forPeople(memory),
+        disk: forPeople(ephemeralStorage),
+      },
+      dockerfile: job.dockerfile,
+      container: buildContainer,
+      refusal: null,
+      podRefusal: null,
+      pod: null,
+      job: null,
+      jobVanished: false,
+      clusterUnreachable: false,
+      facts: null,
+      ...known,
+    };
+  }
+}
+
+/** `2Gi` as `2 GiB`. */
+function forPeople(quantity: string): string {
+  return quantity.replace(/^([\d.]+)([KMGT]i?)?$/i, (_, count, unit) => `${count} ${unit ?? ''}B`);
+}

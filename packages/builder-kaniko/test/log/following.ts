@@ -1,0 +1,60 @@
+import type { Call, PipelineLogLine } from '@cygni/core';
+import { followContainerLog } from '../../src/log/follow-container-log.ts';
+import type { LogEndpoint } from './fake-log-endpoint.ts';
+
+const silent = () => {};
+
+export function testCall(signal: AbortSignal = AbortSignal.timeout(30_000)): Call {
+  return { signal, log: { debug: silent, info: silent, warn: silent, error: silent } };
+}
+
+/** A container's end, as a watch tells it. */
+export function createEnding() {
+  let ended = false;
+  const waiting = new Set<() => void>();
+  return {
+    isEnded: () => ended,
+    changed: (signal: AbortSignal) =>
+      new Promise<void>((resolve, reject) => {
+        waiting.add(resolve);
+        signal.addEventListener('abort', () => reject(signal.reason), { once: true });
+      }),
+    end() {
+      ended = true;
+      for (const resolve of waiting) resolve();
+    },
+  };
+}
+
+/** Follows an endpoint's log into an array, in the background. */
+export function follow(
+  endpoint: LogEndpoint,
+  { after = 0, signal }: { after?: number; signal?: AbortSignal } = {},
+) {
+  const ending = createEnding();
+  const lines: PipelineLogLine[] = [];
+  const source = {
+    connection: endpoint.connection,
+    namespace: 'builds',
+    pod: 'build-1',
+    container: 'build',
+  };
+  async function collect(): Promise<PipelineLogLine[]> {
+    for await (const line of followContainerLog(source, { ...ending, after }, testCall(signal))) {
+      lines.push(line);
+    }
+    return lines;
+  }
+  const done = collect();
+  done.catch(() => {});
+  return { lines, done, end: ending.end };
+}
+
+/** Waits for what other parts of this process or machine bring about. */
+export async function until(what: string, holds: () => boolean, milliseconds = 10_000) {
+  const deadline = performance.now() + milliseconds;
+  while (!holds()) {
+    if (performance.now() > deadline) throw new Error(`waited in vain: ${what}`);
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  }
+}
