@@ -1,4 +1,5 @@
 import { join } from 'node:path';
+import { createS3ArtifactStore } from '@cygni/artifacts-s3';
 import { createLocalPipeline } from '@cygni/builder-local';
 import {
   createDiskArtifactStore,
@@ -46,7 +47,9 @@ export function compose(
   const adapters = {
     store: createPostgresStore({ url: options.databaseUrl }),
     queue: createMemoryQueue(),
-    artifacts: createDiskArtifactStore({ directory: join(dataDirectory, 'artifacts') }),
+    artifacts: configuration.s3
+      ? createS3ArtifactStore(configuration.s3)
+      : createDiskArtifactStore({ directory: join(dataDirectory, 'artifacts') }),
     registry: createOciRegistry({
       host: `127.0.0.1:${options.port}`,
       insecure: true,
