@@ -7,6 +7,7 @@ const byName: Readonly<Record<string, readonly [ErrorCode, string, boolean]>> = 
   PermanentRedirect: ['invalid_configuration', 'the bucket is in another region', false],
   AuthorizationHeaderMalformed: ['invalid_configuration', 'the region is another', false],
   CredentialsProviderError: ['invalid_configuration', 'there are no credentials', false],
+  ExpiredToken: ['forbidden', 'the credentials have expired', false],
   BadDigest: ['integrity', 'the bytes were damaged on their way', true],
   InvalidDigest: ['integrity', 'the bytes were damaged on their way', true],
   XAmzContentSHA256Mismatch: ['integrity', 'the bytes were damaged on their way', true],
