@@ -1,4 +1,5 @@
 import { join } from 'node:path';
+import { createS3ArtifactStore } from '@cygni/artifacts-s3';
 import { createKanikoPipeline } from '@cygni/builder-kaniko';
 import { createLocalPipeline } from '@cygni/builder-local';
 import {
@@ -52,7 +53,9 @@ export function compose(
   const adapters = {
     store: createPostgresStore({ url: options.databaseUrl }),
     queue: createMemoryQueue(),
-    artifacts: createDiskArtifactStore({ directory: join(dataDirectory, 'artifacts') }),
+    artifacts: configuration.s3
+      ? createS3ArtifactStore(configuration.s3)
+      : createDiskArtifactStore({ directory: join(dataDirectory, 'artifacts') }),
     registry,
     pipeline: configuration.kaniko
       ? createKanikoPipeline({ ...configuration.kaniko, registry })

@@ -1,4 +1,5 @@
 import { resolve } from 'node:path';
+import type { S3ArtifactStoreOptions } from '@cygni/artifacts-s3';
 import { z } from 'zod';
 import { type KanikoConfiguration, kanikoConfiguration, kanikoVariables } from './kaniko.ts';
 
@@ -23,6 +24,17 @@ const environmentSchema = z.object({
   /** Absent: an embedded PostgreSQL in the data directory. */
   DATABASE_URL: z.url({ protocol: /^postgres(ql)?$/ }).optional(),
   CYGNI_BUILDER: z.enum(['local', 'kaniko']).default('local'),
+  /** Absent: artifacts on disk, in the data directory. */
+  S3_BUCKET: z.string().min(1).optional(),
+  S3_PREFIX: z.string().min(1).optional(),
+  /** Absent: AWS. Credentials and the region come from where every AWS client finds them. */
+  S3_ENDPOINT: z.url({ protocol: /^https?$/ }).optional(),
+  S3_REGION: z.string().min(1).optional(),
+  S3_FORCE_PATH_STYLE: z.stringbool().optional(),
+  S3_KMS_KEY_ID: z.string().min(1).optional(),
+  S3_CONDITIONAL_WRITES: z.stringbool().default(true),
+  /** Present: a rule for it is kept in the bucket. */
+  S3_ABORT_INCOMPLETE_UPLOADS_DAYS: z.coerce.number().int().min(1).max(3_650).optional(),
   BUILD_ENGINE: z.enum(['auto', 'docker', 'podman', 'buildah', 'assemble']).default('auto'),
   DEPLOY_RUNTIME: z.enum(['auto', 'docker', 'podman', 'namespaces']).default('auto'),
   BUILD_CONCURRENCY: z.coerce.number().int().min(1).max(100).default(2),
@@ -50,6 +62,8 @@ export interface Configuration {
   readonly databaseUrl: string | undefined;
   /** Builds are Jobs on Kubernetes; absent: they run on this machine. */
   readonly kaniko: KanikoConfiguration | undefined;
+  /** Undefined: artifacts on disk. */
+  readonly s3: S3ArtifactStoreOptions | undefined;
   readonly buildEngine: 'auto' | 'docker' | 'podman' | 'buildah' | 'assemble';
   readonly deployRuntime: 'auto' | 'docker' | 'podman' | 'namespaces';
   readonly buildConcurrency: number;
@@ -86,6 +100,7 @@ export function readConfiguration(environment: NodeJS.ProcessEnv): Configuration
       logLevel: variables.LOG_LEVEL,
       databaseUrl: variables.DATABASE_URL,
       kaniko: kaniko?.data && kanikoConfiguration(kaniko.data),
+      s3: s3Options(variables),
       buildEngine: variables.BUILD_ENGINE,
       deployRuntime: variables.DEPLOY_RUNTIME,
       buildConcurrency: variables.BUILD_CONCURRENCY,
@@ -121,4 +136,28 @@ function externalRegistry(
 /** Host with port, an IPv6 address in brackets. */
 export function formatAddress(host: string, port: number): string {
   return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;
+}
+
+function s3Options(
+  variables: z.output<typeof environmentSchema>,
+): S3ArtifactStoreOptions | undefined {
+  if (variables.S3_BUCKET === undefined) return undefined;
+  const {
+    S3_PREFIX: prefix,
+    S3_REGION: region,
+    S3_ENDPOINT: endpoint,
+    S3_FORCE_PATH_STYLE: forcePathStyle,
+    S3_KMS_KEY_ID: keyId,
+    S3_ABORT_INCOMPLETE_UPLOADS_DAYS: abortIncompleteUploadsAfterDays,
+  } = variables;
+  return {
+    bucket: variables.S3_BUCKET,
+    conditionalWrites: variables.S3_CONDITIONAL_WRITES,
+    ...(prefix && { prefix }),
+    ...(region && { region }),
+    ...(endpoint && { endpoint }),
+    ...(forcePathStyle !== undefined && { forcePathStyle }),
+    ...(keyId && { serverSideEncryption: { algorithm: 'aws:kms', keyId } }),
+    ...(abortIncompleteUploadsAfterDays && { lifecycle: { abortIncompleteUploadsAfterDays } }),
+  };
 }

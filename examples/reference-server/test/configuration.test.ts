@@ -21,6 +21,8 @@ describe('the configuration', () => {
     ['PORT', 'hunter2'],
     ['HOST', 'hunter2'],
     ['DATABASE_URL', 'mysql://user:hunter2@db/x'],
+    ['S3_ENDPOINT', 'hunter2'],
+    ['S3_FORCE_PATH_STYLE', 'hunter2'],
     ['BUILD_ENGINE', 'hunter2'],
     ['BUDGET_CAP', '-5'],
     ['REGISTRY_URL', 'ftp://hunter2'],
@@ -81,6 +83,29 @@ describe('the configuration', () => {
       const result = readConfiguration({ ...kaniko, [name]: value });
       expect(result).toMatchObject({ ok: false, problems: [expect.stringContaining(name)] });
       expect(JSON.stringify(result)).not.toContain('hunter2');
+    });
+  });
+
+  it('keeps artifacts in S3 once a bucket is named', () => {
+    expect(readConfiguration({})).toMatchObject({ configuration: { s3: undefined } });
+    const environment = {
+      S3_BUCKET: 'artifacts',
+      S3_PREFIX: 'cygni',
+      S3_ENDPOINT: 'http://127.0.0.1:9000',
+      S3_FORCE_PATH_STYLE: 'false',
+      S3_ABORT_INCOMPLETE_UPLOADS_DAYS: '2',
+    };
+    expect(readConfiguration(environment)).toMatchObject({
+      configuration: {
+        s3: {
+          bucket: 'artifacts',
+          prefix: 'cygni',
+          endpoint: 'http://127.0.0.1:9000',
+          forcePathStyle: false,
+          conditionalWrites: true,
+          lifecycle: { abortIncompleteUploadsAfterDays: 2 },
+        },
+      },
     });
   });
 

@@ -11,6 +11,7 @@ import {
 import { type Bucket, createBucket } from './bucket.ts';
 import { deleteByPrefix, deleteObject } from './delete.ts';
 import { download } from './download.ts';
+import { ensureLifecycle } from './lifecycle.ts';
 import { listObjects } from './list.ts';
 import { resolveOptions, type S3ArtifactStoreOptions } from './options.ts';
 import { presignGet, presignPut } from './presign.ts';
@@ -41,16 +42,23 @@ export function createS3ArtifactStore(options: S3ArtifactStoreOptions): S3Artifa
   return {
     specVersion: SPEC_VERSION,
     name: 's3',
-    supports: { presign: true },
+    supports: { presign: true, ifAbsent: settings.conditionalWrites },
     async open(call) {
       await findBucket(live(call), call);
+      if (settings.lifecycle) await ensureLifecycle(bucket, settings.lifecycle, call);
     },
     async close() {
       closed = true;
       bucket.client.destroy();
       bucket.signer.destroy();
     },
-    put: async (key, body, limits, call) => upload(live(call), key, body, limits, call),
+    async put(key, body, put, call) {
+      const target = live(call);
+      if (put.ifAbsent && !settings.conditionalWrites) {
+        throw new CygniError('unsupported', 'this store is said to have no conditional writes');
+      }
+      return upload(target, key, body, put, call);
+    },
     get: async (key, call) => download(live(call), key, call),
     delete: async (key, call) =>
       deleteObject(live(call), bucket.prefix + parseArtifactKey(key), call),

@@ -2,6 +2,7 @@ import { Readable } from 'node:stream';
 import { GetObjectCommand, HeadObjectCommand } from '@aws-sdk/client-s3';
 import { type Call, CygniError, parseArtifactKey } from '@cygni/core';
 import type { Bucket } from './bucket.ts';
+import { mapError } from './map-error.ts';
 
 interface Found {
   readonly key: string;
@@ -46,7 +47,7 @@ export async function download(
 }
 
 async function* read(bucket: Bucket, found: Found, call: Call): AsyncGenerator<Uint8Array> {
-  const { key, sizeBytes } = found;
+  const what = `get of ${found.key}`;
   let body: Readable | undefined;
   let chunks: AsyncIterator<Uint8Array> | undefined;
   let at = 0;
@@ -57,30 +58,37 @@ async function* read(bucket: Bucket, found: Found, call: Call): AsyncGenerator<U
         chunks = body[Symbol.asyncIterator]();
       }
       const result = await chunks.next();
-      if (result.done && at < sizeBytes) {
-        throw new CygniError('unavailable', `get of ${key}: the answer ended too early`);
+      if (result.done && at < found.sizeBytes) {
+        throw new CygniError('unavailable', `${what}: the answer ended too early`);
       }
       return result;
     } catch (error) {
       body?.destroy();
       chunks = undefined;
-      throw error;
+      const mapped = mapError(error, what, call.signal);
+      // What was handed out already may be what is damaged.
+      if (mapped.code === 'integrity' && at > 0) throw notToBeTrusted(what, mapped);
+      if (mapped.retryable && at === found.sizeBytes) return { done: true } as const;
+      throw mapped;
     }
   };
   try {
-    while (at < sizeBytes) {
-      const result = await bucket.retry(`get of ${key}`, call, next);
+    for (;;) {
+      // Also after the last byte: only the end tells whether the checksum is right.
+      const result = await bucket.retry(what, call, next);
       if (result.done) return;
       at += result.value.byteLength;
-      if (at > sizeBytes)
-        throw new CygniError('integrity', `get of ${key}: the answer is too long`);
+      if (at > found.sizeBytes) throw notToBeTrusted(what);
       yield result.value;
     }
-    // The end of the answer is where the SDK reports that its checksum is another.
-    await chunks?.next();
   } finally {
     body?.destroy();
   }
+}
+
+function notToBeTrusted(what: string, cause?: CygniError): CygniError {
+  const options = { cause: cause?.cause, retryable: false };
+  return new CygniError('integrity', `${what}: the bytes are not those that were stored`, options);
 }
 
 async function request(bucket: Bucket, found: Found, at: number, call: Call): Promise<Readable> {

@@ -7,6 +7,7 @@ const byName: Readonly<Record<string, readonly [ErrorCode, string, boolean]>> = 
   PermanentRedirect: ['invalid_configuration', 'the bucket is in another region', false],
   AuthorizationHeaderMalformed: ['invalid_configuration', 'the region is another', false],
   CredentialsProviderError: ['invalid_configuration', 'there are no credentials', false],
+  ExpiredToken: ['forbidden', 'the credentials have expired', false],
   BadDigest: ['integrity', 'the bytes were damaged on their way', true],
   InvalidDigest: ['integrity', 'the bytes were damaged on their way', true],
   XAmzContentSHA256Mismatch: ['integrity', 'the bytes were damaged on their way', true],
@@ -49,11 +50,12 @@ export function mapError(error: unknown, what: string, signal: AbortSignal): Cyg
   if (known) return failed(...known);
   const status = statusOf(error);
   if (status !== undefined && status >= 300) return failed(...byStatus(status));
-  if (name === 'TimeoutError' || codeOf(error) === 'ETIMEDOUT') {
-    return failed('timeout', 'the store did not answer in time', true);
-  }
+  // Before the name: the SDK calls a connection that was reset a TimeoutError.
   if (networkCodes.has(codeOf(error)) || codeOf(error).startsWith('HPE_')) {
     return failed('unavailable', 'the store cannot be reached', true);
+  }
+  if (name === 'TimeoutError' || codeOf(error) === 'ETIMEDOUT') {
+    return failed('timeout', 'the store did not answer in time', true);
   }
   if (/^(?:ERR_TLS_|ERR_SSL_|CERT_|DEPTH_ZERO_|SELF_SIGNED_|UNABLE_TO_)/.test(codeOf(error))) {
     return failed('unavailable', "the store's certificate is not accepted", false);

@@ -33,6 +33,8 @@ export interface S3ArtifactStoreOptions {
     /** In a bucket with versions: days after which a deleted artifact is really gone. */
     readonly expireNoncurrentVersionsAfterDays?: number;
   };
+  /** False for a store that takes no notice of `If-None-Match` on a PUT. Default true. */
+  readonly conditionalWrites?: boolean;
   readonly timeouts?: {
     /** Default 5,000 ms. */
     readonly connectMs?: number;
@@ -94,6 +96,7 @@ const schema = z
         expireNoncurrentVersionsAfterDays: days.optional(),
       })
       .optional(),
+    conditionalWrites: z.boolean().default(true),
     timeouts: z
       .strictObject({
         connectMs: milliseconds.default(5_000),

@@ -36,7 +36,11 @@ export function createRetry(settings: S3ArtifactStoreSettings['retry']): Retry {
           if (!isCygniError(error) || !error.retryable) return false;
           if (wantedMs > longestRetryAfterMs) return false;
           call.log.debug(
-            { attempt: attemptNumber, reason: error.message },
+            {
+              attempt: attemptNumber,
+              reason: error.message,
+              delayMs: Math.max(wantedMs, retryDelay),
+            },
             `${what}: trying again`,
           );
           if (wantedMs > retryDelay) {

@@ -1,14 +1,14 @@
 import { randomUUID } from 'node:crypto';
 import { PutObjectCommand } from '@aws-sdk/client-s3';
 import {
+  abortedError,
   type Call,
-  isCygniError,
+  type PutOptions,
   parseArtifactKey,
   receiveArtifact,
   type StoredArtifact,
 } from '@cygni/core';
 import type { Bucket } from './bucket.ts';
-import { mapError } from './map-error.ts';
 import { uploadParts } from './multipart.ts';
 import { createPartBuffers, partsOf } from './parts.ts';
 import { decide, type Write } from './write.ts';
@@ -29,7 +29,7 @@ export async function upload(
   bucket: Bucket,
   key: string,
   body: AsyncIterable<Uint8Array>,
-  options: { readonly maximumBytes: number; readonly ifAbsent?: boolean },
+  options: PutOptions,
   outer: Call,
 ): Promise<StoredArtifact> {
   const write: Write = {
@@ -56,7 +56,7 @@ export async function upload(
     }
     return { key, ...incoming.measure() };
   } catch (error) {
-    throw isCygniError(error) || signal.aborted ? mapError(error, what, signal) : error;
+    throw outer.signal.aborted ? abortedError(outer.signal) : error;
   } finally {
     await parts.return(undefined);
   }

@@ -1,7 +1,8 @@
 import { z } from 'zod';
 import { CygniError } from '../errors.ts';
 
-const segment = '[A-Za-z0-9_-][A-Za-z0-9._-]*';
+// A file name ends at 255 bytes.
+const segment = '[A-Za-z0-9_-][A-Za-z0-9._-]{0,199}';
 const keySchema = z
   .string()
   .max(512)

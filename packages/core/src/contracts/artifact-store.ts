@@ -10,6 +10,12 @@ export interface StoredArtifact extends ArtifactInfo {
   readonly sha256: string;
 }
 
+export interface PutOptions {
+  readonly maximumBytes: number;
+  /** Of any number of puts at once one succeeds. Default false. */
+  readonly ifAbsent?: boolean;
+}
+
 /** What may be uploaded with a presigned PUT: exactly this, so that it can be trusted without being read again. */
 export interface PresignedPutOptions {
   readonly expiresInSeconds: number;
@@ -26,19 +32,21 @@ export interface PresignedPut {
 
 /**
  * Keeps byte streams by key: source archives, finished logs. Keys are `/`-separated, tenant first; each part is
- * made of letters, digits and `._-`, and does not begin with a dot. Another key is `invalid_input`.
+ * made of up to 200 letters, digits and `._-`, and does not begin with a dot. Another key is `invalid_input`. No
+ * key is the folder of another.
  */
 export interface ArtifactStore extends Adapter {
-  readonly supports: { readonly presign: boolean };
+  readonly supports: { readonly presign: boolean; readonly ifAbsent: boolean };
   /**
-   * Streams in, replacing what was there. A put that fails or is aborted leaves nothing behind, and what was
+   * Streams in, replacing what was there unless `ifAbsent`. A put that fails or is aborted leaves nothing behind, and what was
    * there before as it was; a reader sees all of one body or all of the other.
-   * @throws `too_large` past `maximumBytes`
+   * @throws `too_large` past `maximumBytes`; `conflict` with `ifAbsent`, where something is there;
+   *   `unsupported` with `ifAbsent` unless `supports.ifAbsent`; what the body throws, as it is
    */
   put(
     key: string,
     body: AsyncIterable<Uint8Array>,
-    options: { readonly maximumBytes: number },
+    options: PutOptions,
     call: Call,
   ): Promise<StoredArtifact>;
   /**

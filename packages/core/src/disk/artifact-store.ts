@@ -1,91 +1,170 @@
-import { createHash, randomUUID } from 'node:crypto';
+import { randomUUID } from 'node:crypto';
 import { createReadStream } from 'node:fs';
-import { mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises';
+import { link, mkdir, open, opendir, rename, rm, rmdir, stat, unlink } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { z } from 'zod';
+import { parseArtifactKey, parseArtifactPrefix } from '../artifact/artifact-key.ts';
+import { receiveArtifact } from '../artifact/receive-artifact.ts';
 import type { ArtifactInfo, ArtifactStore } from '../contracts/artifact-store.ts';
-import { SPEC_VERSION } from '../contracts/call.ts';
-import { abortedError, CygniError } from '../errors.ts';
+import { type Call, SPEC_VERSION } from '../contracts/call.ts';
+import { abortedError, CygniError, isCygniError } from '../errors.ts';
+import { ownFolder, removeAbandoned } from './incoming.ts';
 
-const keySchema = z
-  .string()
-  .max(512)
-  .regex(/^[A-Za-z0-9_-][A-Za-z0-9._-]*(\/[A-Za-z0-9_-][A-Za-z0-9._-]*)*$/);
-
-/** Artifacts as files below `directory`. A file appears under its key only once it is whole and on the disk. */
+/**
+ * Artifacts as files below `directory`, which several processes may share. A file appears under its key only
+ * once it is whole and on the disk.
+ */
 export function createDiskArtifactStore(options: { readonly directory: string }): ArtifactStore {
   const root = join(options.directory, 'artifacts');
   const incoming = join(options.directory, 'incoming');
+  const unfinished = ownFolder(incoming);
+  let closed = false;
 
-  function pathOf(key: string): string {
-    const parsed = keySchema.safeParse(key);
-    if (!parsed.success) throw new CygniError('invalid_input', 'malformed artifact key');
-    return join(root, parsed.data);
+  function assertLive({ signal }: Call): void {
+    if (closed) throw new CygniError('closed', 'the artifact store is closed');
+    if (signal.aborted) throw abortedError(signal);
+  }
+
+  const pathOf = (key: string) => join(root, parseArtifactKey(key));
+
+  async function unsupported(_key: string, _options: unknown, call: Call): Promise<never> {
+    assertLive(call);
+    throw new CygniError('unsupported', 'artifacts on disk have no address');
   }
 
   return {
     specVersion: SPEC_VERSION,
     name: 'disk',
-    supports: { presign: false },
-    async open() {
-      // What is in `incoming` was being written when an earlier process died.
-      await rm(incoming, { recursive: true, force: true });
-      await mkdir(incoming, { recursive: true, mode: 0o700 });
-      await mkdir(root, { recursive: true, mode: 0o700 });
+    supports: { presign: false, ifAbsent: true },
+    async open(call) {
+      assertLive(call);
+      await onDisk(async () => {
+        await mkdir(incoming, { recursive: true, mode: 0o700 });
+        await mkdir(root, { recursive: true, mode: 0o700 });
+        await removeAbandoned(incoming);
+      });
     },
-    async close() {},
-    async put(key, body, { maximumBytes }, { signal }) {
+    async close() {
+      closed = true;
+      // Not empty while a put is still running; then whoever opens the directory next removes it.
+      await rmdir(unfinished).catch(() => {});
+    },
+    async put(key, body, { maximumBytes, ifAbsent = false }, call) {
+      assertLive(call);
       const path = pathOf(key);
-      const temporary = join(incoming, randomUUID());
-      const hash = createHash('sha256');
-      let sizeBytes = 0;
+      const temporary = join(unfinished, randomUUID());
+      const received = receiveArtifact(body, { maximumBytes, signal: call.signal });
       try {
-        await using file = await open(temporary, 'wx', 0o600);
-        for await (const chunk of body) {
-          if (signal.aborted) throw abortedError(signal);
-          sizeBytes += chunk.byteLength;
-          if (sizeBytes > maximumBytes) {
-            throw new CygniError('too_large', `over ${maximumBytes} bytes`);
-          }
-          hash.update(chunk);
-          await file.writeFile(chunk);
-        }
-        await file.sync();
-        await mkdir(dirname(path), { recursive: true, mode: 0o700 });
-        await rename(temporary, path);
-      } catch (error) {
+        await write(temporary, received.chunks);
+        await onDisk(() => publish(temporary, path, ifAbsent), key);
+      } finally {
         await rm(temporary, { force: true });
-        throw error;
       }
-      return { key, sizeBytes, sha256: hash.digest('hex') };
+      return { key, ...received.measure() };
     },
-    async get(key) {
+    async get(key, call) {
+      assertLive(call);
       const path = pathOf(key);
-      try {
-        await stat(path);
-      } catch (cause) {
-        const missing = cause instanceof Error && 'code' in cause && cause.code === 'ENOENT';
-        if (missing) throw new CygniError('not_found', `no artifact ${key}`, { cause });
-        throw new CygniError('unavailable', 'the artifact directory cannot be read', { cause });
+      const found = await present(stat(path));
+      if (!found?.isFile()) throw new CygniError('not_found', `no artifact ${key}`);
+      return read(path, key);
+    },
+    async delete(key, call) {
+      assertLive(call);
+      const path = pathOf(key);
+      const found = await present(stat(path));
+      if (found?.isFile()) await present(unlink(path));
+    },
+    async *list(prefix, call) {
+      const start = parseArtifactPrefix(prefix);
+      assertLive(call);
+      const folder = start.slice(0, start.lastIndexOf('/') + 1);
+      for await (const found of walk(root, folder)) {
+        assertLive(call);
+        if (found.key.startsWith(start)) yield found;
       }
-      return createReadStream(path);
     },
-    async delete(key) {
-      await rm(pathOf(key), { force: true });
-    },
-    async *list(prefix): AsyncGenerator<ArtifactInfo> {
-      for (const entry of await readdir(root, { recursive: true, withFileTypes: true })) {
-        if (!entry.isFile()) continue;
-        const path = join(entry.parentPath, entry.name);
-        const key = path.slice(root.length + 1);
-        if (key.startsWith(prefix)) yield { key, sizeBytes: (await stat(path)).size };
-      }
-    },
-    async presignGet() {
-      throw new CygniError('unsupported', 'artifacts on disk have no address');
-    },
-    async presignPut() {
-      throw new CygniError('unsupported', 'artifacts on disk have no address');
-    },
+    presignGet: unsupported,
+    presignPut: unsupported,
   };
+}
+
+async function write(path: string, chunks: AsyncIterable<Uint8Array>): Promise<void> {
+  await onDisk(() => mkdir(dirname(path), { recursive: true, mode: 0o700 }));
+  await using file = await onDisk(() => open(path, 'wx', 0o600));
+  for await (const chunk of chunks) await onDisk(() => file.writeFile(chunk));
+  await onDisk(() => file.sync());
+}
+
+async function publish(temporary: string, path: string, ifAbsent: boolean): Promise<void> {
+  const folder = dirname(path);
+  const made = await mkdir(folder, { recursive: true, mode: 0o700 });
+  // A rename replaces what is there, a link does not.
+  await (ifAbsent ? link(temporary, path) : rename(temporary, path));
+  // The name is on the disk only once its folder is, and that of a new folder.
+  for (let at = folder; ; at = dirname(at)) {
+    await using opened = await open(at);
+    await opened.sync();
+    if (made === undefined || at === dirname(made)) return;
+  }
+}
+
+async function* read(path: string, key: string): AsyncGenerator<Uint8Array> {
+  try {
+    yield* createReadStream(path);
+  } catch (error) {
+    throw mapError(error, key);
+  }
+}
+
+async function* walk(root: string, folder: string): AsyncGenerator<ArtifactInfo> {
+  const entries = await present(opendir(join(root, folder)));
+  if (!entries) return;
+  for await (const entry of entries) {
+    const key = folder + entry.name;
+    if (entry.isDirectory()) yield* walk(root, `${key}/`);
+    if (!entry.isFile()) continue;
+    const found = await present(stat(join(root, key)));
+    if (found) yield { key, sizeBytes: found.size };
+  }
+}
+
+/** Undefined: it is not there, or was removed while it was looked for. */
+async function present<Value>(looking: Promise<Value>): Promise<Value | undefined> {
+  try {
+    return await looking;
+  } catch (error) {
+    if (['ENOENT', 'ENOTDIR'].includes(codeOf(error))) return undefined;
+    throw mapError(error);
+  }
+}
+
+/** @param key given where the path is that of an artifact, so that what is wrong with it is the caller's affair */
+async function onDisk<Value>(work: () => Promise<Value>, key?: string): Promise<Value> {
+  try {
+    return await work();
+  } catch (error) {
+    throw mapError(error, key);
+  }
+}
+
+function mapError(error: unknown, key?: string): CygniError {
+  if (isCygniError(error)) return error;
+  const options = { cause: error };
+  const code = codeOf(error);
+  if (key !== undefined && code === 'ENOENT') {
+    return new CygniError('not_found', `no artifact ${key}`, options);
+  }
+  if (key !== undefined && code === 'EEXIST') {
+    return new CygniError('conflict', `artifact ${key} is there already`, options);
+  }
+  if (key !== undefined && ['EISDIR', 'ENOTDIR', 'ENOTEMPTY'].includes(code)) {
+    return new CygniError('conflict', `artifact ${key} is the folder of another`, options);
+  }
+  const full = code === 'ENOSPC' || code === 'EDQUOT';
+  const what = full ? 'the disk of the artifacts is full' : 'the artifact directory cannot be used';
+  return new CygniError('unavailable', what, options);
+}
+
+function codeOf(error: unknown): string {
+  return error instanceof Error && 'code' in error ? String(error.code) : '';
 }

@@ -18,8 +18,11 @@ export function createSources({ store, artifacts, settings }: PlatformContext): 
     async upload(tenantId, body, call) {
       const id = randomUUID();
       const key = `${tenantId}/sources/${id}.tar.gz`;
-      const maximumBytes = settings.maximumSourceBytes;
-      const stored = await artifacts.put(key, requireGzip(body), { maximumBytes }, call);
+      const limits = {
+        maximumBytes: settings.maximumSourceBytes,
+        ifAbsent: artifacts.supports.ifAbsent,
+      };
+      const stored = await artifacts.put(key, requireGzip(body), limits, call);
       try {
         const { sizeBytes, sha256 } = stored;
         return await store.addSource({ id, tenantId, key, sizeBytes, sha256 }, call);
