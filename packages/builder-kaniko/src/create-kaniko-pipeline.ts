@@ -31,7 +31,7 @@ export function createKanikoPipeline(
   const lifetime = new AbortController();
   const runs = new Map<string, KanikoRun>();
   let context: RunContext | undefined;
-  let opening: Promise<RunContext> | undefined;
+  let isOpen = false;
   let closing: Promise<void> | undefined;
 
   /** One list and one watch of each kind, whatever the number of builds. */
@@ -89,16 +89,16 @@ export function createKanikoPipeline(
       context ??= follow(call.log);
       const { jobs, pods } = context.watches;
       await Promise.all([jobs.synced(call.signal), pods.synced(call.signal)]);
-      opening ??= Promise.resolve(context);
+      isOpen = true;
     },
 
     async start(job, call) {
       if (call.signal.aborted) throw abortedError(call.signal);
-      if (!opening || closing) throw closedError();
+      if (!isOpen || !context || closing) throw closedError();
       const name = jobName(job.buildId, job.attempt);
       const known = runs.get(name);
       if (known) return known;
-      const run = startRun(job, await opening);
+      const run = startRun(job, context);
       runs.set(name, run);
       run.over.finally(() => runs.delete(name));
       return run;
