@@ -15,7 +15,7 @@ const roleFile = fileURLToPath(
 const serviceAccount = 'cygni-builder';
 
 /** Small enough for the sixteen that run at once on a node with two CPUs. */
-const machine = { cpu: '100m', memory: '512Mi', ephemeralStorage: '2Gi' };
+const machine = { cpu: '2', cpuRequest: '50m', memory: '512Mi', ephemeralStorage: '2Gi' };
 const machines = JSON.stringify({ small: machine, medium: machine, large: machine });
 
 export interface RunningServer extends AsyncDisposable {

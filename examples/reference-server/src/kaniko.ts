@@ -9,6 +9,7 @@ const hosts = z.string().transform((list) => list.split(',').map((host) => host.
 
 const machine = z.strictObject({
   cpu: z.string(),
+  cpuRequest: z.string().exactOptional(),
   memory: z.string(),
   ephemeralStorage: z.string(),
 });
