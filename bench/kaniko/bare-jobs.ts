@@ -44,11 +44,21 @@ export function createBareJobs(kubeconfig: string, namespace: string): BareJobs 
     try {
       const start = performance.now();
       await Promise.all(jobs.map((body) => batch.createNamespacedJob({ namespace, body })));
-      await promise;
+      await promise.catch(explain);
       return performance.now() - start;
     } finally {
       watching.abort();
     }
+  }
+
+  async function explain(error: unknown): Promise<never> {
+    const { items } = await core.listNamespacedPod({ namespace, labelSelector: 'bench=bare' });
+    const broken = items.find(({ status }) => status?.phase === 'Failed');
+    const name = broken?.metadata?.name;
+    const log = name === undefined ? '' : await core.readNamespacedPodLog({ namespace, name });
+    // kaniko may print its usage after it.
+    const said = log.match(/^Error: .*$/m)?.[0] ?? log;
+    throw new Error(`a bare Job failed: ${said}`, { cause: error });
   }
 
   async function remove(jobs: readonly V1Job[]): Promise<void> {

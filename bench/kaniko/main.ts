@@ -37,6 +37,7 @@ function nextBareJob(contextUrl: string) {
     contextUrl,
     authority,
     destination: `${cluster.registry}/${scene.namespace.name}/bare:${made}`,
+    cacheRepository: `${cluster.registry}/${scene.namespace.name}/bare-cache`,
     registry: cluster.registry,
   });
 }
