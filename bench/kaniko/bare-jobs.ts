@@ -1,6 +1,6 @@
 import { BatchV1Api, CoreV1Api, KubeConfig, type V1Job, Watch } from '@kubernetes/client-node';
 
-export interface BareTimes {
+interface BareTimes {
   /** From the POST of the Job until it shows Complete. */
   readonly completeMs: number;
   /** From the POST until kaniko printed its first line, by the runtime's clock, which is this machine's. */
