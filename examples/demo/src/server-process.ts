@@ -14,6 +14,7 @@ export interface ServerProcess {
   readonly url: string;
   readonly token: string;
   readonly logFile: string;
+  readonly processId: number;
 }
 
 /** The reference server as a process of its own, in a process group of its own: Ctrl-C reaches it only through `stop`. */
@@ -43,7 +44,7 @@ export function createServerProcess(
       ]);
       const { url } = listeningSchema.parse(message);
       const token = (await readFile(join(dataDirectory, 'token'), 'utf8')).trim();
-      return { url, token, logFile };
+      return { url, token, logFile, processId: child.pid ?? 0 };
     },
     /** Ends it, by force after ten seconds; returns its exit code, or null if it had to be forced. */
     async stop(signal: NodeJS.Signals = 'SIGTERM'): Promise<number | null> {

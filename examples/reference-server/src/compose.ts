@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 import { createS3ArtifactStore } from '@cygni/artifacts-s3';
+import { createKanikoPipeline } from '@cygni/builder-kaniko';
 import { createLocalPipeline } from '@cygni/builder-local';
 import {
   createDiskArtifactStore,
@@ -16,11 +17,12 @@ import {
   createImageClient,
   createOciRegistry,
   createRegistryServer,
+  type OciRegistryOptions,
   type RegistryServer,
 } from '@cygni/registry-oci';
 import { createPostgresStore } from '@cygni/store-postgres';
 import type { Access } from './access.ts';
-import type { Configuration } from './configuration.ts';
+import { type Configuration, formatAddress } from './configuration.ts';
 
 export interface Composition {
   readonly platform: Platform;
@@ -46,23 +48,24 @@ export function compose(
     directory: join(dataDirectory, 'registry'),
     authorize: access.authorizeImage,
   });
+  const registry = createOciRegistry({
+    ...locateRegistry(configuration, options),
+    client: images,
+  });
   const adapters = {
     store: createPostgresStore({ url: options.databaseUrl }),
     queue: createQueue(configuration),
     artifacts: configuration.s3
       ? createS3ArtifactStore(configuration.s3)
       : createDiskArtifactStore({ directory: join(dataDirectory, 'artifacts') }),
-    registry: createOciRegistry({
-      host: `127.0.0.1:${options.port}`,
-      insecure: true,
-      credentials: access.imageCredentials,
-      client: images,
-    }),
-    pipeline: createLocalPipeline({
-      engine: configuration.buildEngine,
-      images,
-      directory: join(dataDirectory, 'builds'),
-    }),
+    registry,
+    pipeline: configuration.kaniko
+      ? createKanikoPipeline({ ...configuration.kaniko, registry })
+      : createLocalPipeline({
+          engine: configuration.buildEngine,
+          images,
+          directory: join(dataDirectory, 'builds'),
+        }),
     deployer: createLocalDeployer({
       runtime: configuration.deployRuntime,
       images,
@@ -72,7 +75,11 @@ export function compose(
   };
   const platform = createPlatform({
     ...adapters,
-    settings: { buildConcurrency: configuration.buildConcurrency, leaseSeconds: 10 },
+    settings: {
+      buildConcurrency: configuration.buildConcurrency,
+      maximumRunningBuildsPerTenant: configuration.buildsPerTenant,
+      leaseSeconds: 10,
+    },
     log,
   });
   return {
@@ -89,4 +96,22 @@ function createQueue({ redisUrl, redisCluster }: Configuration): Queue {
   return redisUrl === undefined
     ? createMemoryQueue()
     : createRedisQueue({ url: redisUrl, cluster: redisCluster });
+}
+
+/** The registry of REGISTRY_URL, else the embedded one at the address that builders reach. */
+function locateRegistry(
+  { registry, advertisedHost }: Configuration,
+  { access, port }: { readonly access: Access; readonly port: number },
+): Pick<OciRegistryOptions, 'host' | 'insecure' | 'credentials'> {
+  if (!registry) {
+    return {
+      host: formatAddress(advertisedHost, port),
+      insecure: true,
+      credentials: access.imageCredentials,
+    };
+  }
+  const { host, insecure, username, password } = registry;
+  if (username === '') return { host, insecure };
+  const credentials = { username, password, expiresAt: null, reach: 'account' as const };
+  return { host, insecure, credentials: () => credentials };
 }

@@ -1,16 +1,29 @@
 import { resolve } from 'node:path';
 import type { S3ArtifactStoreOptions } from '@cygni/artifacts-s3';
 import { z } from 'zod';
+import { type KanikoConfiguration, kanikoConfiguration, kanikoVariables } from './kaniko.ts';
 
 const microUnits = z.coerce.number().int().nonnegative();
+
+const hostSchema = z.union([z.ipv4(), z.ipv6(), z.hostname()]);
 
 const environmentSchema = z.object({
   CYGNI_DATA_DIR: z.string().min(1).default('.cygni'),
   HOST: z.union([z.ipv4(), z.ipv6()]).default('127.0.0.1'),
   PORT: z.coerce.number().int().min(0).max(65_535).default(8080),
+  /** Where builders and nodes reach this server. Absent: HOST, or loopback where that means all addresses. */
+  ADVERTISED_HOST: hostSchema.optional(),
+  /** Absent: the embedded registry. */
+  REGISTRY_URL: z
+    .url({ protocol: /^https?$/ })
+    .refine(isOrigin, 'no path')
+    .optional(),
+  REGISTRY_USERNAME: z.string().optional(),
+  REGISTRY_PASSWORD: z.string().optional(),
   LOG_LEVEL: z.enum(['debug', 'info', 'warn', 'error', 'silent']).default('info'),
   /** Absent: an embedded PostgreSQL in the data directory. */
   DATABASE_URL: z.url({ protocol: /^postgres(ql)?$/ }).optional(),
+  CYGNI_BUILDER: z.enum(['local', 'kaniko']).default('local'),
   /** Absent: artifacts on disk, in the data directory. */
   S3_BUCKET: z.string().min(1).optional(),
   S3_PREFIX: z.string().min(1).optional(),
@@ -28,24 +41,38 @@ const environmentSchema = z.object({
   BUILD_ENGINE: z.enum(['auto', 'docker', 'podman', 'buildah', 'assemble']).default('auto'),
   DEPLOY_RUNTIME: z.enum(['auto', 'docker', 'podman', 'namespaces']).default('auto'),
   BUILD_CONCURRENCY: z.coerce.number().int().min(1).max(100).default(2),
+  BUILDS_PER_TENANT: z.coerce.number().int().min(1).max(1000).default(4),
   /** Micro-units a tenant and month; absent: no cap until one is set over the API. */
   BUDGET_CAP: microUnits.optional(),
 });
+
+interface ExternalRegistry {
+  /** Host with port. */
+  readonly host: string;
+  readonly insecure: boolean;
+  readonly username: string;
+  readonly password: string;
+}
 
 export interface Configuration {
   readonly dataDirectory: string;
   readonly host: string;
   /** 0: any free port. */
   readonly port: number;
+  readonly advertisedHost: string;
+  readonly registry: ExternalRegistry | undefined;
   readonly logLevel: string;
   readonly databaseUrl: string | undefined;
   /** Undefined: artifacts on disk. */
   readonly s3: S3ArtifactStoreOptions | undefined;
   readonly redisUrl: string | undefined;
   readonly redisCluster: boolean;
+  /** Builds are Jobs on Kubernetes; absent: they run on this machine. */
+  readonly kaniko: KanikoConfiguration | undefined;
   readonly buildEngine: 'auto' | 'docker' | 'podman' | 'buildah' | 'assemble';
   readonly deployRuntime: 'auto' | 'docker' | 'podman' | 'namespaces';
   readonly buildConcurrency: number;
+  readonly buildsPerTenant: number;
   readonly budgetCap: number | null;
 }
 
@@ -56,13 +83,15 @@ export type ConfigurationResult =
 
 export function readConfiguration(environment: NodeJS.ProcessEnv): ConfigurationResult {
   // A variable that is set to nothing counts as not set.
-  const present = Object.entries(environment).filter(([, value]) => value !== '');
-  const parsed = environmentSchema.safeParse(Object.fromEntries(present));
-  if (!parsed.success) {
-    const problems = parsed.error.issues.map(
-      (issue) => `${issue.path.join('.')}: ${issue.message}`,
-    );
-    return { ok: false, problems };
+  const given = Object.fromEntries(Object.entries(environment).filter(([, value]) => value !== ''));
+  const parsed = environmentSchema.safeParse(given);
+  const kaniko = given.CYGNI_BUILDER === 'kaniko' ? kanikoVariables.safeParse(given) : undefined;
+  const issues = [...(parsed.error?.issues ?? []), ...(kaniko?.error?.issues ?? [])];
+  if (!parsed.success || issues.length > 0) {
+    return {
+      ok: false,
+      problems: issues.map((issue) => `${issue.path.join('.')}: ${issue.message}`),
+    };
   }
   const variables = parsed.data;
   return {
@@ -71,17 +100,49 @@ export function readConfiguration(environment: NodeJS.ProcessEnv): Configuration
       dataDirectory: resolve(variables.CYGNI_DATA_DIR),
       host: variables.HOST,
       port: variables.PORT,
+      advertisedHost: variables.ADVERTISED_HOST ?? reachable(variables.HOST),
+      registry: externalRegistry(variables),
       logLevel: variables.LOG_LEVEL,
       databaseUrl: variables.DATABASE_URL,
       s3: s3Options(variables),
       redisUrl: variables.REDIS_URL,
       redisCluster: variables.REDIS_CLUSTER,
+      kaniko: kaniko?.data && kanikoConfiguration(kaniko.data),
       buildEngine: variables.BUILD_ENGINE,
       deployRuntime: variables.DEPLOY_RUNTIME,
       buildConcurrency: variables.BUILD_CONCURRENCY,
+      buildsPerTenant: variables.BUILDS_PER_TENANT,
       budgetCap: variables.BUDGET_CAP ?? null,
     },
   };
+}
+
+function isOrigin(url: string): boolean {
+  const parsed = new URL(url);
+  return parsed.href === `${parsed.origin}/`;
+}
+
+function reachable(host: string): string {
+  if (host === '0.0.0.0') return '127.0.0.1';
+  return host === '::' ? '::1' : host;
+}
+
+function externalRegistry(
+  variables: z.output<typeof environmentSchema>,
+): ExternalRegistry | undefined {
+  if (variables.REGISTRY_URL === undefined) return undefined;
+  const { host, protocol } = new URL(variables.REGISTRY_URL);
+  return {
+    host,
+    insecure: protocol === 'http:',
+    username: variables.REGISTRY_USERNAME ?? '',
+    password: variables.REGISTRY_PASSWORD ?? '',
+  };
+}
+
+/** Host with port, an IPv6 address in brackets. */
+export function formatAddress(host: string, port: number): string {
+  return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;
 }
 
 function s3Options(

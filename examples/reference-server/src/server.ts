@@ -8,7 +8,7 @@ import { startEmbeddedPostgres } from '@cygni/store-postgres/embedded';
 import express from 'express';
 import { openAccess } from './access.ts';
 import { compose } from './compose.ts';
-import type { Configuration } from './configuration.ts';
+import { type Configuration, formatAddress } from './configuration.ts';
 
 const startTimeoutMs = 60_000;
 /** A request in flight may finish for this long; then its connection is cut. */
@@ -70,7 +70,8 @@ export async function startServer(
     for (const [contract, adapter] of Object.entries(adapters)) {
       log.info({ contract, adapter }, `${contract}: ${adapter}`);
     }
-    return { url: `http://127.0.0.1:${port}`, close: () => cleanUp.disposeAsync() };
+    const url = `http://${formatAddress(configuration.advertisedHost, port)}`;
+    return { url, close: () => cleanUp.disposeAsync() };
   } catch (error) {
     await cleanUp.disposeAsync();
     throw error;

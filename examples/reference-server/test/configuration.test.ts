@@ -27,10 +27,65 @@ describe('the configuration', () => {
     ['REDIS_CLUSTER', 'hunter2'],
     ['BUILD_ENGINE', 'hunter2'],
     ['BUDGET_CAP', '-5'],
+    ['REGISTRY_URL', 'ftp://hunter2'],
+    ['REGISTRY_URL', 'http://registry:5000/hunter2'],
+    ['REGISTRY_URL', 'https://user:hunter2@registry:5000'],
   ])('refuses %s=%s, naming the variable and not its value', (name, value) => {
     const result = readConfiguration({ [name]: value });
     expect(result).toMatchObject({ ok: false, problems: [expect.stringContaining(name)] });
     expect(JSON.stringify(result)).not.toContain(value);
+  });
+
+  it.each([
+    [{}, '127.0.0.1'],
+    [{ HOST: '0.0.0.0' }, '127.0.0.1'],
+    [{ HOST: '10.1.2.3' }, '10.1.2.3'],
+    [{ HOST: '0.0.0.0', ADVERTISED_HOST: 'cygni.internal' }, 'cygni.internal'],
+  ])('advertises for %o the host %s', (environment, advertisedHost) => {
+    expect(readConfiguration(environment)).toMatchObject({ configuration: { advertisedHost } });
+  });
+
+  it('takes host, port and scheme of the registry from its address', () => {
+    expect(readConfiguration({ REGISTRY_URL: 'http://registry:5000' })).toMatchObject({
+      configuration: { registry: { host: 'registry:5000', insecure: true, username: '' } },
+    });
+  });
+
+  describe('where builds are Jobs on Kubernetes', () => {
+    const kaniko = { CYGNI_BUILDER: 'kaniko', KUBECONFIG: '/etc/cygni/kubeconfig' };
+
+    it('leaves the adapter its defaults', () => {
+      expect(readConfiguration(kaniko)).toMatchObject({
+        configuration: {
+          kaniko: { kubeconfig: '/etc/cygni/kubeconfig', namespace: 'cygni-builds' },
+        },
+      });
+      expect(JSON.stringify(readConfiguration(kaniko))).not.toContain('flavour');
+    });
+
+    it('takes lists of hosts and sizes of machines', () => {
+      const machine = { cpu: '500m', memory: '1Gi', ephemeralStorage: '4Gi' };
+      const machines = { small: machine, medium: machine, large: machine };
+      const environment = {
+        ...kaniko,
+        KANIKO_MIRRORS: 'mirror:5000, other:5000',
+        KANIKO_MACHINES: JSON.stringify(machines),
+      };
+      expect(readConfiguration(environment)).toMatchObject({
+        configuration: { kaniko: { mirrors: ['mirror:5000', 'other:5000'], machines } },
+      });
+    });
+
+    it.each([
+      ['KUBECONFIG', ''],
+      ['KANIKO_FLAVOUR', 'hunter2'],
+      ['KANIKO_MACHINES', '{"hunter2"'],
+      ['KANIKO_CA_FILE', '/hunter2'],
+    ])('refuses %s=%s, naming the variable and not its value', (name, value) => {
+      const result = readConfiguration({ ...kaniko, [name]: value });
+      expect(result).toMatchObject({ ok: false, problems: [expect.stringContaining(name)] });
+      expect(JSON.stringify(result)).not.toContain('hunter2');
+    });
   });
 
   it('keeps artifacts in S3 once a bucket is named', () => {

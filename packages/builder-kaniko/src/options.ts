@@ -11,6 +11,8 @@ const imageReference = z.string().regex(/^[A-Za-z0-9][\w./:@-]*$/, 'an image ref
 
 const resourcesSchema = z.strictObject({
   cpu: quantity,
+  /** What the scheduler counts; default: all of `cpu`. With less, builds share what a node has. */
+  cpuRequest: quantity.exactOptional(),
   memory: quantity,
   ephemeralStorage: quantity,
 });

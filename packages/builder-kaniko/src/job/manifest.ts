@@ -87,7 +87,7 @@ export function jobManifest(input: ManifestInput): V1Job {
 
 function kanikoOf(name: string, input: ManifestInput): V1Container {
   const { job, registryProxy, settings } = input;
-  const { cpu, memory, ephemeralStorage } = settings.machines[job.machine];
+  const { cpu, cpuRequest = cpu, memory, ephemeralStorage } = settings.machines[job.machine];
   const resources = { cpu, memory, 'ephemeral-storage': ephemeralStorage };
   return {
     name: buildContainer,
@@ -112,7 +112,7 @@ function kanikoOf(name: string, input: ManifestInput): V1Container {
         ? []
         : [{ name: 'certificates', mountPath: secretsDirectory, readOnly: true }]),
     ],
-    resources: { requests: resources, limits: resources },
+    resources: { requests: { ...resources, cpu: cpuRequest }, limits: resources },
     securityContext: {
       runAsUser: 0,
       allowPrivilegeEscalation: false,

@@ -1,0 +1,122 @@
+import { readFile } from 'node:fs/promises';
+import type { Api } from '../../e2e/support/api.ts';
+import { packArchive } from '../../e2e/support/archive.ts';
+import { putObject } from '../../e2e/support/put-object.ts';
+import { setScene } from '../../e2e/support/scene.ts';
+import { startServices } from '../../e2e/support/services.ts';
+import { bareJob } from './bare-job.ts';
+import { createBareJobs } from './bare-jobs.ts';
+import { cpuSeconds, median, peakMegabytes } from './measure.ts';
+
+const rounds = 7;
+const atOnce = 60;
+const inFlight = 16;
+const manyMs = 300_000;
+const dockerfiles = {
+  scratch: 'FROM scratch\nCOPY Dockerfile /\n',
+  'busybox with a RUN': 'FROM busybox:1\nRUN echo built > /built\n',
+};
+
+await using services = await startServices();
+await using scene = await setScene(services);
+const { cluster, s3 } = services;
+await using server = await scene.startServer({
+  REGISTRY_URL: `http://${cluster.registry}`,
+  BUILD_CONCURRENCY: String(atOnce),
+  KANIKO_IN_FLIGHT: String(inFlight),
+});
+const bare = createBareJobs(cluster.kubeconfig, scene.namespace.name);
+const authority = await bare.putAuthority(await readFile(s3.authorityFile, 'utf8'));
+let made = 0;
+
+function nextBareJob(contextUrl: string) {
+  made += 1;
+  return bareJob({
+    name: `bare-${made}`,
+    image: cluster.kanikoImage,
+    contextUrl,
+    authority,
+    destination: `${cluster.registry}/${scene.namespace.name}/bare:${made}`,
+    cacheRepository: `${cluster.registry}/${scene.namespace.name}/bare-cache`,
+    registry: cluster.registry,
+  });
+}
+
+for (const [name, Dockerfile] of Object.entries(dockerfiles)) {
+  const files = { Dockerfile };
+  const url = await putObject(s3, `bench/${made}.tar.gz`, await packArchive(files));
+  const sourceId = await server.api.upload(files);
+  // Once each for what is only slow the first time.
+  await bare.run(nextBareJob(url));
+  await buildOnce(server.api, sourceId);
+  const pairs = [];
+  // In turns, so that both meet the same machine.
+  for (let round = 0; round < rounds; round += 1) {
+    pairs.push({
+      bare: await bare.run(nextBareJob(url)),
+      ours: await buildOnce(server.api, sourceId),
+    });
+  }
+  const complete = median(pairs.map((pair) => pair.bare.completeMs));
+  const succeeded = median(pairs.map((pair) => pair.ours.succeededMs));
+  const bareLine = median(pairs.map((pair) => pair.bare.firstLineMs));
+  const ourLine = median(pairs.map((pair) => pair.ours.firstLineMs));
+  console.log(`${name}, median of ${rounds}`);
+  console.log(`  POST → SUCCEEDED      ${seconds(succeeded)}`);
+  console.log(`  bare Job → Complete   ${seconds(complete)}`);
+  console.log(
+    `  ratio                 ${(succeeded / complete).toFixed(2)}   (goal: at most 0.40)`,
+  );
+  console.log(`  first log line        ${seconds(ourLine)}, bare ${seconds(bareLine)}`);
+  console.log(
+    `  behind the bare one   ${Math.round(ourLine - bareLine)} ms   (goal: at most 150 ms)`,
+  );
+}
+
+const files = { Dockerfile: dockerfiles.scratch };
+const url = await putObject(s3, 'bench/many.tar.gz', await packArchive(files));
+const sourceId = await server.api.upload(files);
+const bareMs = await bare.runAll(Array.from({ length: atOnce }, () => nextBareJob(url)));
+const cpuBefore = await cpuSeconds(server.processId);
+const start = performance.now();
+const repository = scene.namespace.name;
+const builds = await Promise.all(
+  Array.from({ length: atOnce }, () => server.api.start({ sourceId, repository })),
+);
+const ended = await Promise.all(
+  builds.map(async ({ id }) => {
+    const build = await server.api.finish(id, manyMs);
+    return { build, afterMs: performance.now() - start };
+  }),
+);
+const ourMs = performance.now() - start;
+const failed = ended.filter(({ build }) => build.state !== 'SUCCEEDED');
+const cpu = (await cpuSeconds(server.processId)) - cpuBefore;
+const last = ended.map(({ afterMs }) => afterMs).toSorted((a, b) => a - b);
+console.log(`${atOnce} at once, ${inFlight} in flight`);
+console.log(
+  `  until all SUCCEEDED   ${seconds(ourMs)}${failed.length ? `, ${failed.length} FAILED` : ''}`,
+);
+console.log(`  bare, all Complete    ${seconds(bareMs)}`);
+console.log(`  ratio                 ${(ourMs / bareMs).toFixed(2)}   (goal: at most 1.00)`);
+console.log(`  last behind the 58th  ${seconds((last.at(-1) ?? 0) - (last.at(-3) ?? 0))}`);
+console.log(`our process: ${Math.round((cpu / atOnce) * 1000)} ms of CPU a build, at most`);
+console.log(`  ${Math.round(await peakMegabytes(server.processId))} MB resident`);
+process.exitCode = failed.length > 0 ? 1 : 0;
+
+/** As a user meets it: over HTTP, the log followed from the start. */
+async function buildOnce(api: Api, source: string) {
+  const posted = performance.now();
+  const { id } = await api.start({ sourceId: source, repository: scene.namespace.name });
+  let firstLineMs: number | undefined;
+  for await (const _line of api.followLog(id)) firstLineMs ??= performance.now() - posted;
+  // The log ends when the build does.
+  const build = await api.finish(id);
+  const succeededMs = performance.now() - posted;
+  if (build.state !== 'SUCCEEDED') throw new Error(`${id}: ${JSON.stringify(build.failure)}`);
+  return { succeededMs, firstLineMs: firstLineMs ?? succeededMs };
+}
+
+function seconds(ms: number): string {
+  return `${(ms / 1000).toFixed(2)} s`;
+}

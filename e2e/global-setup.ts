@@ -1,0 +1,17 @@
+import type { TestProject } from 'vitest/node';
+import { type Services, startServices } from './support/services.ts';
+
+declare module 'vitest' {
+  interface ProvidedContext {
+    readonly services: Services;
+  }
+}
+
+/** One cluster, one S3 and one PostgreSQL for a whole run. */
+export default async function setUp(project: TestProject): Promise<() => Promise<void>> {
+  const { cluster, s3, postgresUrl, ...owned } = await startServices();
+  project.provide('services', { cluster, s3, postgresUrl });
+  return async () => {
+    await owned[Symbol.asyncDispose]();
+  };
+}

@@ -1,0 +1,53 @@
+import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
+import { createGate } from '../support/gate.ts';
+import { type Scene, setScene } from '../support/scene.ts';
+
+const services = inject('services');
+
+describe('a build whose worker goes away', () => {
+  let scene: Scene;
+  beforeAll(async () => {
+    scene = await setScene(services);
+  });
+  afterAll(() => scene[Symbol.asyncDispose]());
+
+  // Fails as long as a claim that changes hands gets a new attempt number: the Job is named by it, so the second worker
+  // starts one of its own beside the first's. Drop `fails` with that.
+  it.fails.each([
+    { signal: 'SIGKILL', exitCode: null },
+    { signal: 'SIGTERM', exitCode: 0 },
+  ] as const)('is finished by another, without a second build, after $signal', async (given) => {
+    await using gate = await createGate(services.cluster.nodeIp);
+    const environment = { REGISTRY_URL: `http://${services.cluster.registry}` };
+    await using first = await scene.startServer(environment);
+    const files = {
+      Dockerfile: `FROM busybox:1
+RUN echo before the gate && wget -qO- ${gate.url} && echo behind the gate
+RUN for i in $(seq 100); do echo line $i of 100; done
+`,
+    };
+    const { id } = await first.api.build(files, { repository: scene.namespace.name });
+    await gate.arrived(1);
+    await first.api.waitForLine(id, 'before the gate');
+    const [job] = await scene.namespace.jobs();
+
+    await using second = await scene.startServer(environment);
+    expect(await first.stop(given.signal)).toBe(given.exitCode);
+    const [same] = await scene.namespace.jobs();
+    expect(same?.metadata?.uid).toBe(job?.metadata?.uid);
+    // Nobody watches when the step ends, or the second has taken over: both must do.
+    gate.open();
+
+    const build = await second.api.finish(id);
+    expect(build.failure).toBeNull();
+    expect(build.image?.digest).toMatch(/^sha256:/);
+    expect(gate.arrivals).toBe(1);
+    const log = (await second.api.readLog(id)).split('\n');
+    for (const line of ['before the gate', 'behind the gate', 'line 1 of 100', 'line 100 of 100']) {
+      expect(
+        log.filter((text) => text === line),
+        line,
+      ).toHaveLength(1);
+    }
+  });
+});

@@ -1,0 +1,81 @@
+import { readFileSync } from 'node:fs';
+import type { KanikoPipelineOptions } from '@cygni/builder-kaniko';
+import { z } from 'zod';
+
+export type KanikoConfiguration = Omit<KanikoPipelineOptions, 'registry'>;
+
+/** Separated by commas. */
+const hosts = z.string().transform((list) => list.split(',').map((host) => host.trim()));
+
+const machine = z.strictObject({
+  cpu: z.string(),
+  cpuRequest: z.string().exactOptional(),
+  memory: z.string(),
+  ephemeralStorage: z.string(),
+});
+const machines = z.strictObject({ small: machine, medium: machine, large: machine });
+
+/** What is read of the environment where CYGNI_BUILDER is `kaniko`. */
+export const kanikoVariables = z.object({
+  KUBECONFIG: z.string(),
+  KANIKO_NAMESPACE: z.string().default('cygni-builds'),
+  KANIKO_IMAGE: z.string().optional(),
+  KANIKO_FLAVOUR: z.enum(['v1.24.0', 'osscontainertools']).optional(),
+  KANIKO_PROXY_IMAGE: z
+    .string()
+    .transform((image) => ({ image }))
+    .optional(),
+  KANIKO_MIRRORS: hosts.optional(),
+  KANIKO_INSECURE_REGISTRIES: hosts.optional(),
+  KANIKO_CA_FILE: z
+    .string()
+    .transform((path, context) =>
+      attempt(() => readFileSync(path, 'utf8'), 'cannot be read', context),
+    )
+    .optional(),
+  KANIKO_DNS_POLICY: z.enum(['ClusterFirst', 'Default']).optional(),
+  KANIKO_MACHINES: z
+    .string()
+    .transform((text, context): unknown => attempt(() => JSON.parse(text), 'not JSON', context))
+    .pipe(machines)
+    .optional(),
+  KANIKO_IN_FLIGHT: z.coerce.number().int().positive().optional(),
+});
+
+export function kanikoConfiguration(
+  variables: z.output<typeof kanikoVariables>,
+): KanikoConfiguration {
+  return {
+    kubeconfig: variables.KUBECONFIG,
+    namespace: variables.KANIKO_NAMESPACE,
+    ...given({
+      image: variables.KANIKO_IMAGE,
+      flavour: variables.KANIKO_FLAVOUR,
+      registryProxy: variables.KANIKO_PROXY_IMAGE,
+      mirrors: variables.KANIKO_MIRRORS,
+      insecureRegistries: variables.KANIKO_INSECURE_REGISTRIES,
+      certificateAuthority: variables.KANIKO_CA_FILE,
+      dnsPolicy: variables.KANIKO_DNS_POLICY,
+      machines: variables.KANIKO_MACHINES,
+      maximumInFlight: variables.KANIKO_IN_FLIGHT,
+    }),
+  };
+}
+
+/** An issue, which names no value, instead of an error, which may. */
+function attempt<Value>(read: () => Value, message: string, context: z.RefinementCtx): Value {
+  try {
+    return read();
+  } catch {
+    context.addIssue({ code: 'custom', message });
+    return z.NEVER;
+  }
+}
+
+/** Leaves the adapter its own defaults. */
+function given<Options extends object>(
+  options: Options,
+): { [Name in keyof Options]?: Exclude<Options[Name], undefined> } {
+  const entries = Object.entries(options).filter(([, value]) => value !== undefined);
+  return Object.fromEntries(entries) as ReturnType<typeof given<Options>>;
+}
