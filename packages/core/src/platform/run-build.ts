@@ -30,8 +30,8 @@ export async function runBuild(
   const { build } = claim;
   const call: Call = { ...outer, signal: lease.signal };
   const { attempt, ageSeconds, logPosition } = runOf(context, claim);
-  const secondsLeft = Math.max(0, build.timeoutSeconds - ageSeconds);
-  const deadline = AbortSignal.timeout(secondsLeft * 1000);
+  const leftMs = Math.max(0, Math.ceil((build.timeoutSeconds - ageSeconds) * 1000));
+  const deadline = AbortSignal.timeout(leftMs);
   let run: BuildRun | undefined;
   try {
     const job = await prepareJob(context, claim, attempt, call);
