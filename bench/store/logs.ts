@@ -129,5 +129,5 @@ function chunkOf(position: number): Chunk {
 function textAt(position: number): string {
   const hash = Math.imul(position, 2_654_435_761) >>> 0;
   const version = `${hash % 20}.${hash % 7}.${hash % 13}-1`;
-  return `#${position % 40} Get:${position} http://deb.debian.org/debian trixie/main amd64 package-${hash.toString(36)} amd64 ${version} [${hash % 90_000} kB] ${hash.toString(16)}`;
+  return `#${position % 40} Get:${position} http://mirror.test/debian trixie/main amd64 package-${hash.toString(36)} amd64 ${version} [${hash % 90_000} kB] ${hash.toString(16)}`;
 }

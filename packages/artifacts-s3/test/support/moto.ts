@@ -4,12 +4,14 @@ import { mkdir, mkdtemp, rename, rm, stat } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { createInterface } from 'node:readline';
+import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { CreateBucketCommand, S3Client } from '@aws-sdk/client-s3';
 
 const run = promisify(execFile);
 const version = '5.2.5';
 const cache = process.env.XDG_CACHE_HOME || join(homedir(), '.cache');
+const program = fileURLToPath(new URL('moto-server.py', import.meta.url));
 const installed = join(cache, 'cygni', `moto-${version}`);
 
 /** What S3 is played by in these tests: moto, a server in Python, outside the checkout and installed once. */
@@ -51,8 +53,7 @@ export interface Moto extends AsyncDisposable {
 /** A server of one's own, empty. */
 export async function startMoto(): Promise<Moto> {
   if (python === undefined) throw new Error('moto is not here');
-  const parameters = ['-m', 'moto.server', '-H', '127.0.0.1', '-p', '0'];
-  const server = spawn(python, parameters, { stdio: ['ignore', 'ignore', 'pipe'] });
+  const server = spawn(python, [program], { stdio: ['ignore', 'ignore', 'pipe'] });
   const endpoint = await new Promise<string>((resolve, reject) => {
     server.once('error', reject);
     server.once('exit', (code) => reject(new Error(`moto ended with ${code}`)));
