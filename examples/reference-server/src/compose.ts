@@ -12,6 +12,7 @@ import {
 } from '@cygni/core';
 import { createLocalDeployer } from '@cygni/deployer-local';
 import { createRedisQueue } from '@cygni/queue-redis';
+import { createEcrRegistry } from '@cygni/registry-ecr';
 import {
   createImageClient,
   createOciRegistry,
@@ -24,7 +25,8 @@ import type { Configuration } from './configuration.ts';
 
 export interface Composition {
   readonly platform: Platform;
-  readonly registryServer: RegistryServer;
+  /** Null: the registry is somewhere else. */
+  readonly registryServer: RegistryServer | null;
   /** Which adapter serves each contract; asked once all are open, for some choose only then. */
   describeAdapters(): Readonly<Record<string, string>>;
 }
@@ -42,22 +44,26 @@ export function compose(
   const { dataDirectory } = configuration;
   const { access, log } = options;
   const images = createImageClient();
-  const registryServer = createRegistryServer({
-    directory: join(dataDirectory, 'registry'),
-    authorize: access.authorizeImage,
-  });
+  const registryServer = configuration.ecr
+    ? null
+    : createRegistryServer({
+        directory: join(dataDirectory, 'registry'),
+        authorize: access.authorizeImage,
+      });
   const adapters = {
     store: createPostgresStore({ url: options.databaseUrl }),
     queue: createQueue(configuration),
     artifacts: configuration.s3
       ? createS3ArtifactStore(configuration.s3)
       : createDiskArtifactStore({ directory: join(dataDirectory, 'artifacts') }),
-    registry: createOciRegistry({
-      host: `127.0.0.1:${options.port}`,
-      insecure: true,
-      credentials: access.imageCredentials,
-      client: images,
-    }),
+    registry: configuration.ecr
+      ? createEcrRegistry({ ...configuration.ecr, images })
+      : createOciRegistry({
+          host: `127.0.0.1:${options.port}`,
+          insecure: true,
+          credentials: access.imageCredentials,
+          client: images,
+        }),
     pipeline: createLocalPipeline({
       engine: configuration.buildEngine,
       images,
