@@ -1,8 +1,9 @@
 import { randomUUID } from 'node:crypto';
-import { mediaTypes, type RepositoryLocation } from '@cygni/core';
+import type { RepositoryLocation } from '@cygni/core';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { motoIsMissing } from '../../artifacts-s3/test/support/moto.ts';
 import { testCall } from './support/call.ts';
+import { ecrFacts } from './support/ecr-facts.ts';
 import { apiError, type Fault, faultFor, type SeenRequest } from './support/ecr-fake/faults.ts';
 import {
   type EcrBackend,
@@ -10,7 +11,7 @@ import {
   startEcrBackend,
   startEcrFake,
 } from './support/ecr-fake/start-ecr-fake.ts';
-import { newImage, pushBlobs, pushImage, sha256 } from './support/image.ts';
+import { newImage, pushBlobs, pushImage } from './support/image.ts';
 import { registryOn } from './support/registry.ts';
 
 const asks = (operation: string) => (request: SeenRequest) => request.operation === operation;
@@ -48,14 +49,24 @@ describe.skipIf(motoIsMissing)('ECR, as a fake over moto plays it', () => {
     return locate(repository);
   }
 
-  describe('a push', () => {
-    it('into a repository that was never created is refused at its first request', async () => {
-      const location = await locate(newName());
-      const pushing = pushImage(on.images, location, 'one', newImage(), testCall());
-      await expect(pushing).rejects.toMatchObject({ code: 'not_found', retryable: false });
-      expect(count(isManifestPut)).toBe(0);
-    });
+  ecrFacts(async () => {
+    const [own, other] = [
+      registryOn(fake),
+      registryOn(fake, { repositories: { tags: 'immutable' } }),
+    ];
+    return {
+      registry: own.registry,
+      immutable: other.registry,
+      images: own.images,
+      prefix: 'acme',
+      async [Symbol.asyncDispose]() {
+        await own[Symbol.asyncDispose]();
+        await other[Symbol.asyncDispose]();
+      },
+    };
+  });
 
+  describe('a push', () => {
     it('with a token that has run out is refused, and works with the next one', async () => {
       const old = await newRepository();
       fake.elapse(43_200);
@@ -79,75 +90,9 @@ describe.skipIf(motoIsMissing)('ECR, as a fake over moto plays it', () => {
       await expect(late).rejects.toMatchObject(refused);
       expect(await on.registry.listTags(location.repository, { limit: 1 }, testCall())).toEqual([]);
     });
-
-    it('with a password that AWS never gave is refused', async () => {
-      const location = await newRepository();
-      const credentials = {
-        username: 'AWS',
-        password: 'x',
-        expiresAt: null,
-        reach: 'account',
-      } as const;
-      const stranger = { ...location, credentials };
-      const pushing = pushImage(on.images, stranger, 'one', newImage(), testCall());
-      await expect(pushing).rejects.toMatchObject(refused);
-    });
-
-    it('does not move an immutable tag', async () => {
-      await using immutable = registryOn(fake, { repositories: { tags: 'immutable' } });
-      const repository = newName();
-      await immutable.registry.ensureRepository(repository, testCall());
-      const location = await locate(repository);
-      const [first, second] = [newImage(), newImage()];
-      await pushImage(on.images, location, 'one', first, testCall());
-      const pushing = pushImage(on.images, location, 'one', second, testCall());
-      await expect(pushing).rejects.toMatchObject({ retryable: false });
-      expect((await on.registry.resolve(repository, 'one', testCall())).digest).toBe(first.digest);
-    });
-  });
-
-  describe('an immutable tag', () => {
-    it('is won by exactly one of many, and the others hear of it', async () => {
-      await using immutable = registryOn(fake, { repositories: { tags: 'immutable' } });
-      const repository = newName();
-      await immutable.registry.ensureRepository(repository, testCall());
-      const location = await locate(repository);
-      const candidates = Array.from({ length: 5 }, newImage);
-      for (const image of candidates) {
-        await pushImage(on.images, location, image.digest, image, testCall());
-      }
-      const results = await Promise.allSettled(
-        candidates.map(({ digest }) => on.registry.tag(repository, digest, 'one', testCall())),
-      );
-      const winners = results.flatMap(({ status }, index) =>
-        status === 'fulfilled' ? [candidates[index]?.digest] : [],
-      );
-      expect(winners).toHaveLength(1);
-      for (const result of results) {
-        if (result.status === 'fulfilled') continue;
-        expect(result.reason).toMatchObject({ code: 'conflict', retryable: false });
-      }
-      expect((await on.registry.resolve(repository, 'one', testCall())).digest).toBe(winners[0]);
-    });
   });
 
   describe('resolving', () => {
-    it('follows the redirect to the storage of layers without credentials', async () => {
-      const location = await newRepository();
-      const image = newImage();
-      await pushImage(on.images, location, 'one', image, testCall());
-      const answer = await fetch(
-        `${fake.endpoint}/v2/${location.repository}/blobs/${sha256(image.config)}`,
-        { redirect: 'manual', headers: { authorization: basic(location) } },
-      );
-      const storage = answer.headers.get('location') ?? '';
-      expect([answer.status, new URL(storage).host === fake.host]).toEqual([307, false]);
-      const both = await fetch(storage, { headers: { authorization: basic(location) } });
-      expect(both.status).toBe(400);
-      const found = await on.registry.resolve(location.repository, 'one', testCall());
-      expect(found.platforms).toEqual(['linux/amd64']);
-    });
-
     it('gets over a token that ran out before its time', async () => {
       const location = await newRepository();
       const image = newImage();
@@ -157,39 +102,6 @@ describe.skipIf(motoIsMissing)('ECR, as a fake over moto plays it', () => {
       expect(found.digest).toBe(image.digest);
       expect(count(asks('GetAuthorizationToken'))).toBe(2);
     });
-  });
-
-  it('keeps an image whose tag moved away', async () => {
-    const location = await newRepository();
-    const [first, second] = [newImage(), newImage()];
-    await pushImage(on.images, location, 'one', first, testCall());
-    await pushImage(on.images, location, 'one', second, testCall());
-    const { repository } = location;
-    expect((await on.registry.resolve(repository, 'one', testCall())).digest).toBe(second.digest);
-    const kept = await on.registry.resolve(repository, first.digest, testCall());
-    expect(kept.digest).toBe(first.digest);
-  });
-
-  it('does not delete an image that an index names, and says why', async () => {
-    const location = await newRepository();
-    const image = newImage();
-    await pushImage(on.images, location, 'one', image, testCall());
-    const { mediaType } = await on.images.getManifest(location, 'one', testCall());
-    const member = { mediaType, digest: image.digest, size: image.manifest.byteLength };
-    const index = { schemaVersion: 2, mediaType: mediaTypes.ociIndex, manifests: [member] };
-    const bytes = Buffer.from(JSON.stringify(index));
-    await on.images.putManifest(
-      location,
-      'all',
-      { mediaType: mediaTypes.ociIndex, bytes },
-      testCall(),
-    );
-    const { repository } = location;
-    const deleting = on.registry.deleteImage(repository, image.digest, testCall());
-    await expect(deleting).rejects.toMatchObject({ code: 'conflict', retryable: false });
-    await on.registry.deleteImage(repository, sha256(bytes), testCall());
-    await on.registry.deleteImage(repository, image.digest, testCall());
-    expect(await on.registry.listTags(repository, { limit: 1 }, testCall())).toEqual([]);
   });
 
   it('really gives a new repository its policies', async () => {
@@ -301,8 +213,3 @@ describe.skipIf(motoIsMissing)('ECR, as a fake over moto plays it', () => {
     });
   });
 });
-
-function basic({ credentials }: RepositoryLocation): string {
-  const pair = `${credentials?.username}:${credentials?.password}`;
-  return `Basic ${Buffer.from(pair).toString('base64')}`;
-}
