@@ -13,6 +13,7 @@ import {
 } from '@cygni/core';
 import { createLocalDeployer } from '@cygni/deployer-local';
 import { createRedisQueue } from '@cygni/queue-redis';
+import { createEcrRegistry } from '@cygni/registry-ecr';
 import {
   createImageClient,
   createOciRegistry,
@@ -26,7 +27,8 @@ import { type Configuration, formatAddress } from './configuration.ts';
 
 export interface Composition {
   readonly platform: Platform;
-  readonly registryServer: RegistryServer;
+  /** Null: the registry is somewhere else. */
+  readonly registryServer: RegistryServer | null;
   /** Which adapter serves each contract; asked once all are open, for some choose only then. */
   describeAdapters(): Readonly<Record<string, string>>;
 }
@@ -44,14 +46,15 @@ export function compose(
   const { dataDirectory } = configuration;
   const { access, log } = options;
   const images = createImageClient();
-  const registryServer = createRegistryServer({
-    directory: join(dataDirectory, 'registry'),
-    authorize: access.authorizeImage,
-  });
-  const registry = createOciRegistry({
-    ...locateRegistry(configuration, options),
-    client: images,
-  });
+  const registryServer = configuration.ecr
+    ? null
+    : createRegistryServer({
+        directory: join(dataDirectory, 'registry'),
+        authorize: access.authorizeImage,
+      });
+  const registry = configuration.ecr
+    ? createEcrRegistry({ ...configuration.ecr, images })
+    : createOciRegistry({ ...locateRegistry(configuration, options), client: images });
   const adapters = {
     store: createPostgresStore({ url: options.databaseUrl }),
     queue: createQueue(configuration),

@@ -1,11 +1,24 @@
 import { resolve } from 'node:path';
 import type { S3ArtifactStoreOptions } from '@cygni/artifacts-s3';
+import type { EcrRegistryOptions } from '@cygni/registry-ecr';
 import { z } from 'zod';
 import { type KanikoConfiguration, kanikoConfiguration, kanikoVariables } from './kaniko.ts';
 
 const microUnits = z.coerce.number().int().nonnegative();
 
 const hostSchema = z.union([z.ipv4(), z.ipv6(), z.hostname()]);
+
+const jsonObject = z
+  .string()
+  .transform((text, context): unknown => {
+    try {
+      return JSON.parse(text);
+    } catch {
+      context.addIssue({ code: 'custom', message: 'must be JSON' });
+      return z.NEVER;
+    }
+  })
+  .pipe(z.record(z.string(), z.json(), 'must be a JSON object'));
 
 const environmentSchema = z.object({
   CYGNI_DATA_DIR: z.string().min(1).default('.cygni'),
@@ -35,6 +48,22 @@ const environmentSchema = z.object({
   S3_CONDITIONAL_WRITES: z.stringbool().default(true),
   /** Present: a rule for it is kept in the bucket. */
   S3_ABORT_INCOMPLETE_UPLOADS_DAYS: z.coerce.number().int().min(1).max(3_650).optional(),
+  /** Absent: a registry of its own, in the data directory. */
+  ECR_REGISTRY: z
+    .string()
+    .regex(
+      /^\d{12}\.dkr[.-]ecr[a-z0-9.-]+$/,
+      'must be <account>.dkr.ecr.<region>.amazonaws.com, or what AWS calls it elsewhere',
+    )
+    .optional(),
+  /** Absent: AWS's own for the region. */
+  ECR_ENDPOINT: z.url({ protocol: /^https?$/ }).optional(),
+  /** The rest is for repositories that are created. */
+  ECR_IMMUTABLE_TAGS: z.stringbool().optional(),
+  ECR_SCAN_ON_PUSH: z.stringbool().optional(),
+  ECR_KMS_KEY_ID: z.string().min(1).optional(),
+  ECR_LIFECYCLE_POLICY: jsonObject.optional(),
+  ECR_REPOSITORY_POLICY: jsonObject.optional(),
   /** Absent: a queue inside the process. */
   REDIS_URL: z.url({ protocol: /^rediss?$/ }).optional(),
   REDIS_CLUSTER: z.stringbool().default(false),
@@ -65,6 +94,8 @@ export interface Configuration {
   readonly databaseUrl: string | undefined;
   /** Undefined: artifacts on disk. */
   readonly s3: S3ArtifactStoreOptions | undefined;
+  /** Undefined: the embedded registry. */
+  readonly ecr: Omit<EcrRegistryOptions, 'images'> | undefined;
   readonly redisUrl: string | undefined;
   readonly redisCluster: boolean;
   /** Builds are Jobs on Kubernetes; absent: they run on this machine. */
@@ -105,6 +136,7 @@ export function readConfiguration(environment: NodeJS.ProcessEnv): Configuration
       logLevel: variables.LOG_LEVEL,
       databaseUrl: variables.DATABASE_URL,
       s3: s3Options(variables),
+      ecr: ecrOptions(variables),
       redisUrl: variables.REDIS_URL,
       redisCluster: variables.REDIS_CLUSTER,
       kaniko: kaniko?.data && kanikoConfiguration(kaniko.data),
@@ -166,5 +198,28 @@ function s3Options(
     ...(forcePathStyle !== undefined && { forcePathStyle }),
     ...(keyId && { serverSideEncryption: { algorithm: 'aws:kms', keyId } }),
     ...(abortIncompleteUploadsAfterDays && { lifecycle: { abortIncompleteUploadsAfterDays } }),
+  };
+}
+
+function ecrOptions(variables: z.output<typeof environmentSchema>): Configuration['ecr'] {
+  if (variables.ECR_REGISTRY === undefined) return undefined;
+  const {
+    ECR_ENDPOINT: endpoint,
+    ECR_IMMUTABLE_TAGS: immutable,
+    ECR_SCAN_ON_PUSH: scanOnPush,
+    ECR_KMS_KEY_ID: keyId,
+    ECR_LIFECYCLE_POLICY: lifecyclePolicy,
+    ECR_REPOSITORY_POLICY: policy,
+  } = variables;
+  return {
+    host: variables.ECR_REGISTRY,
+    ...(endpoint && { endpoint }),
+    repositories: {
+      ...(immutable !== undefined && { tags: immutable ? 'immutable' : 'mutable' }),
+      ...(scanOnPush !== undefined && { scanOnPush }),
+      ...(keyId && { encryption: { type: 'KMS', keyId } }),
+      ...(lifecyclePolicy && { lifecyclePolicy }),
+      ...(policy && { policy }),
+    },
   };
 }

@@ -47,14 +47,15 @@ export async function startServer(
       port,
       log,
     });
-    await registryServer.open();
-    cleanUp.defer(() => registryServer.close());
+    await registryServer?.open();
+    cleanUp.defer(() => registryServer?.close());
     const { authenticator } = access;
     const app = express()
       .disable('x-powered-by')
       .use(createRouter({ platform, authenticator, log }));
     answer = (request, response) => {
-      if (request.url?.startsWith('/v2')) registryServer.handle(request, response);
+      if (registryServer && request.url?.startsWith('/v2'))
+        registryServer.handle(request, response);
       else app(request, response);
     };
     await platform.open(signal);

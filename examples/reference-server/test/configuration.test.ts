@@ -23,6 +23,11 @@ describe('the configuration', () => {
     ['DATABASE_URL', 'mysql://user:hunter2@db/x'],
     ['S3_ENDPOINT', 'hunter2'],
     ['S3_FORCE_PATH_STYLE', 'hunter2'],
+    ['ECR_REGISTRY', 'https://hunter2'],
+    ['ECR_ENDPOINT', 'hunter2'],
+    ['ECR_IMMUTABLE_TAGS', 'hunter2'],
+    ['ECR_LIFECYCLE_POLICY', '{"hunter2":'],
+    ['ECR_REPOSITORY_POLICY', '["hunter2"]'],
     ['REDIS_URL', 'http://:hunter2@cache'],
     ['REDIS_CLUSTER', 'hunter2'],
     ['BUILD_ENGINE', 'hunter2'],
@@ -85,6 +90,30 @@ describe('the configuration', () => {
       const result = readConfiguration({ ...kaniko, [name]: value });
       expect(result).toMatchObject({ ok: false, problems: [expect.stringContaining(name)] });
       expect(JSON.stringify(result)).not.toContain('hunter2');
+    });
+  });
+
+  it('keeps images in ECR once a registry is named', () => {
+    expect(readConfiguration({})).toMatchObject({ configuration: { ecr: undefined } });
+    const environment = {
+      ECR_REGISTRY: '123456789012.dkr.ecr.eu-west-1.amazonaws.com',
+      ECR_IMMUTABLE_TAGS: 'true',
+      ECR_SCAN_ON_PUSH: 'false',
+      ECR_KMS_KEY_ID: 'alias/images',
+      ECR_LIFECYCLE_POLICY: '{"rules":[]}',
+    };
+    expect(readConfiguration(environment)).toMatchObject({
+      configuration: {
+        ecr: {
+          host: '123456789012.dkr.ecr.eu-west-1.amazonaws.com',
+          repositories: {
+            tags: 'immutable',
+            scanOnPush: false,
+            encryption: { type: 'KMS', keyId: 'alias/images' },
+            lifecyclePolicy: { rules: [] },
+          },
+        },
+      },
     });
   });
 

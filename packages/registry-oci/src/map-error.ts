@@ -65,7 +65,10 @@ export function mapError(error: unknown, what: string, signal: AbortSignal): Cyg
 
 function codeOfResponse(failure: ResponseFailure): ErrorCode {
   if (failure.codes.includes('DIGEST_INVALID')) return 'integrity';
-  if (failure.codes.includes('TAG_INVALID') && failure.status === 409) return 'conflict';
+  // A tag that is immutable: 409 at some, 400 at Amazon ECR. That it has the form of a tag was seen to before.
+  if (failure.codes.includes('TAG_INVALID') && [400, 409].includes(failure.status)) {
+    return 'conflict';
+  }
   switch (failure.status) {
     // The caller of the platform did authenticate; it is the platform that the registry refuses.
     case 401:

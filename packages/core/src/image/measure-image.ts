@@ -26,12 +26,14 @@ const platformSchema = z.object({
 const maximumConfigBytes = 8 * 1024 * 1024;
 const maximumManifests = 200;
 
+type ImageReader = Pick<ImageClient, 'getManifest' | 'getBlob'>;
+
 /**
  * How much an image is, and for what: content that several of its platforms share counts once.
  * @throws `integrity` if its content is not an image's, `too_large` beyond 200 manifests
  */
 export async function measureImage(
-  client: ImageClient,
+  client: ImageReader,
   location: RepositoryLocation,
   root: Manifest,
   call: Call,
@@ -78,7 +80,7 @@ function nameOf(platform: Platform): string {
 
 /** Undefined for an artifact, whose config is something else. */
 async function platformOf(
-  client: ImageClient,
+  client: ImageReader,
   location: RepositoryLocation,
   config: Descriptor,
   call: Call,

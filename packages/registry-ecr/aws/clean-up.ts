@@ -1,0 +1,42 @@
+import { randomUUID } from 'node:crypto';
+import { DeleteRepositoryCommand, paginateDescribeRepositories } from '@aws-sdk/client-ecr';
+import type { TestProject } from 'vitest/node';
+import { createEcrApi } from '../src/ecr-api.ts';
+import { resolveOptions } from '../src/options.ts';
+import { readAccount, registryOnAws } from './account.ts';
+
+declare module 'vitest' {
+  interface ProvidedContext {
+    /** Of the repositories of this run. */
+    prefix: string;
+  }
+}
+
+/** Finds out that AWS is there before any test does, and deletes every repository of this run after the last one. */
+export default async function cleanUp(project: TestProject): Promise<() => Promise<void>> {
+  const { options, prefix } = readAccount();
+  const own = `${prefix}/${randomUUID().slice(0, 8)}`;
+  project.provide('prefix', own);
+  const { registry, images, ...both } = registryOnAws();
+  const call = { signal: AbortSignal.timeout(60_000), log: console };
+  await registry.open(call);
+  await both[Symbol.asyncDispose]();
+
+  return async () => {
+    const { client, registryId } = createEcrApi(resolveOptions({ ...options, images }));
+    let deleted = 0;
+    for await (const { repositories = [] } of paginateDescribeRepositories(
+      { client },
+      { registryId },
+    )) {
+      for (const { repositoryName = '' } of repositories) {
+        if (!repositoryName.startsWith(`${own}/`)) continue;
+        const target = { registryId, repositoryName, force: true };
+        await client.send(new DeleteRepositoryCommand(target));
+        deleted += 1;
+      }
+    }
+    client.destroy();
+    process.stderr.write(`deleted the ${deleted} repositories below ${own}/\n`);
+  };
+}

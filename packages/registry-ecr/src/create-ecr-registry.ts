@@ -1,0 +1,122 @@
+import {
+  abortedError,
+  type Call,
+  CygniError,
+  isCygniError,
+  measureImage,
+  type Registry,
+  SPEC_VERSION,
+} from '@cygni/core';
+import { createAuthorization } from './authorization.ts';
+import { createEcrApi } from './ecr-api.ts';
+import { createEnsureRepository } from './ensure-repository.ts';
+import { deleteImage, getManifest, tagImage } from './images.ts';
+import { listTags } from './list-tags.ts';
+import { mapError } from './map-error.ts';
+import { assertDigest, assertReference, assertRepository, assertTag } from './names.ts';
+import { type EcrRegistryOptions, resolveOptions } from './options.ts';
+
+/**
+ * Images in Amazon ECR, in the registry of one account and region. The credentials that it hands out
+ * open the whole account (`reach: 'account'`), as ECR knows no others, and last for three hours at least.
+ * Does no I/O; `open` asks for the first token, and so finds out whether AWS is there and lets us in.
+ * @throws `invalid_configuration`
+ */
+export function createEcrRegistry(options: EcrRegistryOptions): Registry & AsyncDisposable {
+  const settings = resolveOptions(options);
+  const { host, insecure, images } = settings;
+  const api = createEcrApi(settings);
+  const authorization = createAuthorization(api, host, settings.clock);
+  const ensureRepository = createEnsureRepository(api, settings.repositories);
+  let closed = false;
+
+  function assertLive({ signal }: Call): void {
+    if (closed) throw new CygniError('closed', 'the registry is closed');
+    if (signal.aborted) throw abortedError(signal);
+  }
+
+  async function within<Value>(
+    repository: string,
+    call: Call,
+    run: () => Promise<Value>,
+  ): Promise<Value> {
+    assertLive(call);
+    assertRepository(repository);
+    try {
+      return await run();
+    } catch (error) {
+      throw mapError(error, `repository ${repository}`, call.signal);
+    }
+  }
+
+  async function getBlob(repository: string, digest: string, call: Call) {
+    const open = async (last: boolean): Promise<AsyncIterable<Uint8Array>> => {
+      const credentials = await authorization.obtain(call);
+      try {
+        return await images.getBlob({ host, insecure, repository, credentials }, digest, call);
+      } catch (error) {
+        if (last || !isCygniError(error, 'forbidden')) throw error;
+        authorization.forget(credentials);
+        return open(true);
+      }
+    };
+    return open(false);
+  }
+
+  const reader = {
+    getManifest: ({ repository }: { readonly repository: string }, digest: string, call: Call) =>
+      getManifest(api, repository, digest, call),
+    getBlob: ({ repository }: { readonly repository: string }, digest: string, call: Call) =>
+      getBlob(repository, digest, call),
+  };
+
+  async function close(): Promise<void> {
+    closed = true;
+    authorization.close();
+    api.client.destroy();
+  }
+
+  return {
+    specVersion: SPEC_VERSION,
+    name: 'ecr',
+    host,
+    insecure,
+
+    async open(call) {
+      assertLive(call);
+      await authorization.obtain(call);
+    },
+    close,
+    [Symbol.asyncDispose]: close,
+
+    ensureRepository: (repository, call) =>
+      within(repository, call, () => ensureRepository(repository, call)),
+
+    credentials: (repository, _actions, call) =>
+      within(repository, call, () => authorization.obtain(call)),
+
+    resolve: (repository, reference, call) =>
+      within(repository, call, async () => {
+        assertReference(reference);
+        const manifest = await getManifest(api, repository, reference, call);
+        const extent = await measureImage(reader, { host, insecure, repository }, manifest, call);
+        return { digest: manifest.digest, mediaType: manifest.mediaType, ...extent };
+      }),
+
+    tag: (repository, digest, tag, call) =>
+      within(repository, call, async () => {
+        assertDigest(digest);
+        assertTag(tag);
+        await tagImage(api, repository, digest, tag, call);
+      }),
+
+    listTags: (repository, page, call) =>
+      within(repository, call, () => listTags(api, repository, page, call)),
+
+    deleteImage: (repository, digest, call) =>
+      within(repository, call, async () => {
+        assertDigest(digest);
+        await deleteImage(api, repository, digest, call);
+      }),
+  };
+}

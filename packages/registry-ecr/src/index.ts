@@ -1,0 +1,2 @@
+export { createEcrRegistry } from './create-ecr-registry.ts';
+export type { AwsCredentials, EcrRegistryOptions } from './options.ts';
