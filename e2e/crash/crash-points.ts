@@ -2,7 +2,7 @@ export const processRoles = ['api', 'relay', 'builds', 'sweeper'] as const;
 export type ProcessRole = (typeof processRoles)[number];
 
 /** Every step between two effects, named by the effect before it and the one that is still to come. */
-export const crashPoints = {
+const crashPoints = {
   api: [
     'source: received, not kept',
     'source: kept, not recorded',
