@@ -1,12 +1,15 @@
 import { randomUUID } from 'node:crypto';
 import { parseArgs } from 'node:util';
-import { createBullmq } from './contenders/bullmq.ts';
+import { Redis } from 'ioredis';
+import { startServer } from '../store/server.ts';
+import { createCarefulBullmq, createPlainBullmq } from './contenders/bullmq.ts';
 import type { Contender, CreateContender } from './contenders/contender.ts';
 import { createCygni } from './contenders/cygni.ts';
 import { createStream } from './contenders/stream.ts';
 import { measureLatency, measureThroughput, type Throughput } from './measure.ts';
+import { comparePaths } from './path/compare-paths.ts';
 import { median, quantile } from './statistics.ts';
-import { withRedis } from './with-redis.ts';
+import { redisCpu, withRedis } from './with-redis.ts';
 
 /**
  * Compares queues on one Redis in one run. Every round measures each of them, in another order each time, so that
@@ -17,17 +20,29 @@ const { values } = parseArgs({
     rounds: { type: 'string', default: '15' },
     messages: { type: 'string', default: '2000' },
     samples: { type: 'string', default: '900' },
+    builds: { type: 'string', default: '400' },
   },
 });
 const rounds = Number(values.rounds);
 const messages = Number(values.messages);
 const samples = Number(values.samples);
+const builds = Number(values.builds);
 const concurrencies = [1, 10, 50];
-const contenders: readonly CreateContender[] = [createCygni, createBullmq, createStream];
+const contenders: readonly CreateContender[] = [
+  createCygni,
+  createCarefulBullmq,
+  createPlainBullmq,
+  createStream,
+];
 
 await withRedis(async (url) => {
   await compareLatency(url);
   for (const concurrency of concurrencies) await compareThroughput(url, concurrency);
+  await using postgres = await startServer();
+  await comparePaths(
+    { redisUrl: url, databaseUrl: postgres.url },
+    { rounds, builds, samples: samples / 3 },
+  );
 });
 process.exit(0);
 
@@ -43,39 +58,43 @@ async function compareLatency(url: string): Promise<void> {
   for (const [name, latencies] of results) {
     const [half, most] = [median(latencies), quantile(latencies, 0.99)];
     console.log(
-      `  ${name.padEnd(12)} p50 ${half.toFixed(2)} ms  p99 ${most.toFixed(2)} ms  p50 is ${(half / base).toFixed(2)} × bare BullMQ`,
+      `  ${name.padEnd(14)} p50 ${half.toFixed(2)} ms  p99 ${most.toFixed(2)} ms  p50 is ${(half / base).toFixed(2)} × bare BullMQ`,
     );
   }
 }
 
 async function compareThroughput(url: string, concurrency: number): Promise<void> {
   const results = new Map<string, Throughput[]>();
+  const observer = new Redis(url);
   await inTurn(
     url,
-    (contender) => measureThroughput(contender, concurrency, messages),
+    (contender) => measureThroughput(contender, concurrency, messages, () => redisCpu(observer)),
     (name, throughput) => results.set(name, [...(results.get(name) ?? []), throughput]),
   );
+  observer.disconnect();
   console.log(
     `throughput at concurrency ${concurrency}, median of ${rounds} rounds (× bare BullMQ)`,
   );
   const bare = results.get('bare BullMQ') ?? [];
   for (const [name, all] of results) {
     const rates = (['through', 'enqueued', 'handled'] as const).map((what) =>
-      rate(all, bare, what),
+      figure(all, bare, what, '/s'),
     );
-    console.log(`  ${name.padEnd(12)} ${rates.join('  ')}`);
+    const costs = (['nodeCpu', 'redisCpu'] as const).map((what) => figure(all, bare, what, ' µs'));
+    console.log(`  ${name.padEnd(14)} ${[...rates, ...costs].join('  ')}`);
   }
 }
 
-function rate(
+function figure(
   all: readonly Throughput[],
   base: readonly Throughput[],
   what: keyof Throughput,
+  unit: string,
 ): string {
   const value = median(all.map((each) => each[what]));
   // Of the same round, for the machine may have been slower in another.
   const ratio = median(all.map((each, round) => each[what] / (base[round]?.[what] ?? Number.NaN)));
-  return `${what} ${value.toFixed(0)}/s (${ratio.toFixed(2)} ×)`;
+  return `${what} ${value.toFixed(0)}${unit} (${ratio.toFixed(2)} ×)`;
 }
 
 async function inTurn<Result>(

@@ -30,6 +30,9 @@ export interface Throughput {
   readonly handled: number;
   /** Both, one after the other. */
   readonly through: number;
+  /** Microseconds a message, enqueued and handled: of this process, and of Redis. */
+  readonly nodeCpu: number;
+  readonly redisCpu: number;
 }
 
 /** Enqueues `count` messages, `concurrency` batches at once, and then has them handled. */
@@ -37,10 +40,13 @@ export async function measureThroughput(
   contender: Contender,
   concurrency: number,
   count: number,
+  redisCpuOf: () => Promise<number>,
 ): Promise<Throughput> {
   const batches = Array.from({ length: count / batch }, (_, index) =>
     Array.from({ length: batch }, (_each, place) => `throughput-${index}-${place}`),
   );
+  const redisBefore = await redisCpuOf();
+  const nodeBefore = nodeCpuOf();
   const enqueueFrom = performance.now();
   await Promise.all(
     Array.from({ length: Math.min(concurrency, batches.length) }, async () => {
@@ -63,6 +69,8 @@ export async function measureThroughput(
     const handleMs = performance.now() - handleFrom;
     const perSecond = (ms: number) => (count / ms) * 1000;
     return {
+      nodeCpu: (nodeCpuOf() - nodeBefore) / count,
+      redisCpu: ((await redisCpuOf()) - redisBefore) / count,
       enqueued: perSecond(enqueueMs),
       handled: perSecond(handleMs),
       through: perSecond(enqueueMs + handleMs),
@@ -70,6 +78,11 @@ export async function measureThroughput(
   } finally {
     await consuming.stop();
   }
+}
+
+function nodeCpuOf(): number {
+  const { user, system } = process.cpuUsage();
+  return user + system;
 }
 
 async function within(promise: Promise<void>): Promise<void> {

@@ -50,3 +50,12 @@ async function freePort(): Promise<number> {
   if (typeof address !== 'object' || address === null) throw new Error('not a TCP address');
   return address.port;
 }
+
+/** Microseconds of CPU that the Redis has used. */
+export async function redisCpu(redis: Redis): Promise<number> {
+  const info = await redis.info('cpu');
+  const [system, user] = ['sys', 'user'].map((kind) =>
+    Number(new RegExp(`^used_cpu_${kind}:([\\d.]+)`, 'm').exec(info)?.[1]),
+  );
+  return ((system ?? Number.NaN) + (user ?? Number.NaN)) * 1_000_000;
+}

@@ -1,8 +1,8 @@
-export const processRoles = ['api', 'relay', 'builds', 'sweeper', 'hub'] as const;
+export const processRoles = ['api', 'relay', 'builds', 'sweeper'] as const;
 export type ProcessRole = (typeof processRoles)[number];
 
 /** Every step between two effects, named by the effect before it and the one that is still to come. */
-export const crashPoints = {
+const crashPoints = {
   api: [
     'source: received, not kept',
     'source: kept, not recorded',
@@ -45,13 +45,23 @@ export const crashPoints = {
     'sweep: between two of its statements',
     'sweep: done, not counted',
   ],
-  hub: ['queue: asked, not enqueued', 'queue: enqueued, not acknowledged'],
 } as const satisfies Record<ProcessRole, readonly string[]>;
-export type CrashPoint = (typeof crashPoints)[ProcessRole][number];
 
-export const allCrashPoints: readonly CrashPoint[] = processRoles.flatMap(
-  (role): readonly CrashPoint[] => crashPoints[role],
-);
+/** Where not the process ends but Redis, with all that it has. A relay passes them. */
+export const redisCrashPoints = [
+  'queue: asked, not enqueued',
+  'queue: enqueued, not acknowledged',
+] as const;
+export type RedisCrashPoint = (typeof redisCrashPoints)[number];
+
+export type CrashPoint = (typeof crashPoints)[ProcessRole][number] | RedisCrashPoint;
+
+/** Those that a process of the role passes. */
+export function crashPointsOf(role: ProcessRole): readonly CrashPoint[] {
+  return role === 'relay' ? [...crashPoints.relay, ...redisCrashPoints] : crashPoints[role];
+}
+
+export const allCrashPoints: readonly CrashPoint[] = processRoles.flatMap(crashPointsOf);
 
 /** The writes that a fence guards: a process that sleeps just before one of them wakes up with an old claim. */
 export const pausePoints = [

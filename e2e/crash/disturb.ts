@@ -1,10 +1,22 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { CrashableDatabase } from './database.ts';
 import type { Fleet } from './fleet/create-fleet.ts';
-import type { Slot } from './fleet/slot.ts';
 import type { Random } from './random.ts';
+import type { CrashableRedis } from './redis.ts';
 
-const kinds = ['kill', 'pause', 'terminate', 'wipe', 'fast', 'immediate', 'backend'] as const;
+const kinds = [
+  'kill',
+  'pause',
+  'terminate',
+  'fast',
+  'immediate',
+  'backend',
+  'flush',
+  'lose',
+  'freeze',
+  'cut',
+  'fill',
+] as const;
 type Kind = (typeof kinds)[number];
 
 /** Dealt out one after the other, then shuffled again: each kind comes up in every round, in its proportion. */
@@ -12,10 +24,15 @@ const deck: readonly Kind[] = [
   ...Array.from({ length: 7 }, () => 'kill' as const),
   ...Array.from({ length: 4 }, () => 'pause' as const),
   ...Array.from({ length: 2 }, () => 'terminate' as const),
-  ...Array.from({ length: 2 }, () => 'wipe' as const),
   'fast',
   'immediate',
   'backend',
+  // Of Redis.
+  ...Array.from({ length: 2 }, () => 'flush' as const),
+  'lose',
+  'freeze',
+  'cut',
+  'fill',
 ];
 const pauseMs = { least: 300, most: 1_300 };
 /** On a machine on which a process takes longer than this to start, there is more time between faults. */
@@ -24,21 +41,26 @@ const slowest = 2.5;
 
 export type FaultCounts = Readonly<Record<Kind, number>>;
 
+/** How long Redis is away, stopped or full; stopped for longer than its clients are patient with it, now and then. */
+const redisMs = { lose: 1_500, freeze: 7_000, fill: 2_500 };
+
+interface Disturbed {
+  readonly fleet: Fleet;
+  readonly database: CrashableDatabase;
+  readonly redis: CrashableRedis;
+}
+
 /** Causes faults until the signal aborts. @throws when PostgreSQL does not start again */
 export async function disturb(
-  fleet: Fleet,
-  database: CrashableDatabase,
+  { fleet, database, redis }: Disturbed,
   random: Random,
   counts: Record<Kind, number>,
   signal: AbortSignal,
 ): Promise<void> {
-  const workers = (): readonly Slot[] => fleet.slots.filter(({ role }) => role !== 'hub');
-  const hub = fleet.slots.find(({ role }) => role === 'hub');
-
   async function cause(kind: Kind): Promise<boolean> {
     switch (kind) {
       case 'kill':
-        return random.pick(workers()).signal('SIGKILL');
+        return random.pick(fleet.slots).signal('SIGKILL');
       case 'terminate': {
         const [slot] = random.shuffled(fleet.slots.filter(({ running }) => running));
         return slot?.signal('SIGTERM') ?? false;
@@ -46,14 +68,24 @@ export async function disturb(
       case 'pause':
         fleet.pause(random.pick(fleet.slots));
         return true;
-      case 'wipe':
-        return hub?.signal('SIGKILL') ?? false;
       case 'fast':
       case 'immediate':
         await database.restart(kind);
         return true;
       case 'backend':
         return database.killBackend(random);
+      case 'flush':
+        return redis.flush();
+      case 'lose':
+        redis.restart(random.between(0, redisMs.lose));
+        return true;
+      case 'freeze':
+        redis.pause(random.between(0, redisMs.freeze));
+        return true;
+      case 'cut':
+        return redis.cutClients();
+      case 'fill':
+        return redis.fill(random.between(0, redisMs.fill));
     }
   }
 
@@ -70,5 +102,17 @@ export async function disturb(
 }
 
 export function noFaults(): Record<Kind, number> {
-  return { kill: 0, pause: 0, terminate: 0, wipe: 0, fast: 0, immediate: 0, backend: 0 };
+  return {
+    kill: 0,
+    pause: 0,
+    terminate: 0,
+    fast: 0,
+    immediate: 0,
+    backend: 0,
+    flush: 0,
+    lose: 0,
+    freeze: 0,
+    cut: 0,
+    fill: 0,
+  };
 }

@@ -7,6 +7,7 @@ import { disturb, type FaultCounts, noFaults } from './disturb.ts';
 import type { Fleet } from './fleet/create-fleet.ts';
 import type { CrashTestOptions } from './options.ts';
 import { createRandom } from './random.ts';
+import type { CrashableRedis } from './redis.ts';
 import { within } from './within.ts';
 
 /** Builds that are not over yet; the clients hold back at more. */
@@ -15,6 +16,7 @@ const drainMs = 60_000;
 
 export interface Stage {
   readonly database: CrashableDatabase;
+  readonly redis: CrashableRedis;
   readonly fleet: Fleet;
   readonly watch: Watch;
   readonly book: PromiseBook;
@@ -31,7 +33,7 @@ export interface LoadFigures {
 /** Load and faults for as long as the options say, then peace until everything has ended. */
 export async function loadAndDisturb(
   { seconds, builds, seed }: CrashTestOptions,
-  { database, fleet, watch, book }: Stage,
+  { database, redis, fleet, watch, book }: Stage,
   signal: AbortSignal,
 ): Promise<LoadFigures> {
   const over = new AbortController();
@@ -51,7 +53,12 @@ export async function loadAndDisturb(
     answered = true;
   });
   const faults = noFaults();
-  const disturbing = disturb(fleet, database, createRandom(seed + 2), faults, untilEnded);
+  const disturbing = disturb(
+    { fleet, database, redis },
+    createRandom(seed + 2),
+    faults,
+    untilEnded,
+  );
   const watching = watch.run(untilOver);
   const others = [clients, disturbing, watching];
 
@@ -63,6 +70,7 @@ export async function loadAndDisturb(
     ended.abort();
     const loadSeconds = (performance.now() - began) / 1000;
     await disturbing;
+    await redis.calm();
     fleet.calm();
     const drained = await drain(() => answered, watch, signal);
     over.abort();

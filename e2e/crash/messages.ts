@@ -1,11 +1,12 @@
 import { z } from 'zod';
 import { sabotages } from './child/sabotage.ts';
-import { allCrashPoints, processRoles } from './crash-points.ts';
+import { allCrashPoints, processRoles, redisCrashPoints } from './crash-points.ts';
 
 /** What the harness tells a process, a line each on its standard input; the first is its configuration. */
 export const configurationSchema = z.strictObject({
   role: z.enum(processRoles),
   databaseUrl: z.string(),
+  redisUrl: z.string(),
   directory: z.string(),
   leaseSeconds: z.number(),
   seed: z.int(),
@@ -34,6 +35,7 @@ export type Order = z.output<typeof orderSchema>;
 export const reportSchema = z.discriminatedUnion('is', [
   z.strictObject({ is: z.literal('ready'), port: z.int().nullable() }),
   z.strictObject({ is: z.literal('crashing'), point: z.enum(allCrashPoints) }),
+  z.strictObject({ is: z.literal('ending-redis'), point: z.enum(redisCrashPoints) }),
   z.strictObject({
     is: z.literal('pausing'),
     point: z.enum(allCrashPoints),

@@ -9,6 +9,6 @@ export function pathsIn(directory: string) {
     logs: join(directory, 'logs'),
     compileCache: join(directory, 'compiled'),
     trace: join(directory, 'trace.jsonl'),
-    queueSocket: join(directory, 'queue.sock'),
+    redis: join(directory, 'redis'),
   };
 }

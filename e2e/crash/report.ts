@@ -1,5 +1,5 @@
 import type { Finding, FindingKind } from './checks/finding.ts';
-import { allCrashPoints, type CrashPoint, crashPoints, pausePoints } from './crash-points.ts';
+import { allCrashPoints, type CrashPoint, pausePoints, redisCrashPoints } from './crash-points.ts';
 import type { Fleet } from './fleet/create-fleet.ts';
 import type { LoadFigures } from './load-and-disturb.ts';
 import type { CrashTestOptions } from './options.ts';
@@ -83,7 +83,9 @@ function figures(outcome: Outcome, findings: readonly Finding[]): string {
     `${faults.terminate} terminations`,
     `${fleet.pauses} pauses`,
     `${faults.fast + faults.immediate + faults.backend} PostgreSQL restarts`,
-    `${faults.wipe + fired(crashPoints.hub)} queue wipes`,
+    `${faults.flush} queue wipes`,
+    `${faults.lose + fired(redisCrashPoints)} Redis restarts`,
+    `${faults.freeze + faults.cut + faults.fill} Redis outages`,
     `${fired(allCrashPoints)} crashes at ${reached} of ${allCrashPoints.length} points`,
     `${fleet.answersLost} answers lost`,
     `${outcome.looks} balances`,

@@ -1,5 +1,4 @@
 import { mkdir } from 'node:fs/promises';
-import { createDiskArtifactStore } from '@cygni/core';
 import { checkBalance, checkSettled } from './checks/balance.ts';
 import { checkBuilds } from './checks/builds.ts';
 import { checkEffects } from './checks/effects.ts';
@@ -13,13 +12,13 @@ import { type LoadFigures, loadAndDisturb, type Stage } from './load-and-disturb
 import type { CrashTestOptions } from './options.ts';
 import { pathsIn } from './paths.ts';
 import { createRandom } from './random.ts';
+import { startRedis } from './redis.ts';
 import type { Outcome } from './report.ts';
 import { readTrace } from './trace.ts';
 import { within } from './within.ts';
 
 const leaseSeconds = 1;
 const startMs = 60_000;
-const silentLog = { debug() {}, info() {}, warn() {}, error() {} };
 
 /** One run in `directory`: load and faults, then peace until everything has ended, then the checks. */
 export async function run(
@@ -29,15 +28,22 @@ export async function run(
 ): Promise<Outcome> {
   const paths = pathsIn(directory);
   for (const path of [paths.images, paths.logs]) await mkdir(path, { recursive: true });
-  await createDiskArtifactStore({ directory: paths.artifacts }).open({ signal, log: silentLog });
   await using cleanUp = new AsyncDisposableStack();
   const database = await startDatabase(paths.database, signal);
   cleanUp.defer(() => database.close());
+  const redis = await startRedis(paths.redis);
+  cleanUp.defer(() => redis.close());
   await warmUp(paths.compileCache);
   signal.throwIfAborted();
   const { seed, sabotage } = options;
   const fleet = createFleet(
-    { databaseUrl: database.url, directory, leaseSeconds, ...(sabotage ? { sabotage } : {}) },
+    {
+      databaseUrl: database.url,
+      redisUrl: redis.url,
+      directory,
+      leaseSeconds,
+      ...(sabotage ? { sabotage } : {}),
+    },
     createRandom(seed + 1),
     async ({ id, attempt }) => {
       const newer = 'SELECT FROM cygni.builds WHERE id = $1 AND attempt > $2';
@@ -47,7 +53,7 @@ export async function run(
   cleanUp.defer(() => fleet.retire('at once'));
   await untilStarted(fleet, signal);
 
-  const stage = { database, fleet, watch: createWatch(database), book: createPromiseBook() };
+  const stage = { database, redis, fleet, watch: createWatch(database), book: createPromiseBook() };
   const figures = await loadAndDisturb(options, stage, signal);
   await fleet.retire('gracefully');
   return await judge(options, stage, figures, paths.trace);

@@ -1,26 +1,43 @@
-import { Queue, Worker } from 'bullmq';
+import { type JobsOptions, Queue, Worker } from 'bullmq';
 import type { CreateContender } from './contender.ts';
 
 /** As its documentation shows it, with jobs removed when they are done. */
-export const createBullmq: CreateContender = async (url, prefix) => {
-  const connection = { url, maxRetriesPerRequest: null };
-  const queue = new Queue('build', { connection, prefix });
-  await queue.waitUntilReady();
-  return {
-    name: 'bare BullMQ',
-    async enqueue(ids) {
-      const opts = { removeOnComplete: true };
-      await queue.addBulk(ids.map((id) => ({ name: 'build', data: { v: 1, id }, opts })));
-    },
-    async consume(concurrency, onStart) {
-      const worker = new Worker<{ readonly id: string }>(
-        'build',
-        async ({ data }) => onStart(data.id),
-        { connection, prefix, concurrency },
-      );
-      await worker.waitUntilReady();
-      return { stop: () => worker.close() };
-    },
-    close: () => queue.close(),
+export const createPlainBullmq = createBullmq('BullMQ, plain', () => ({ removeOnComplete: true }));
+
+/**
+ * With what one needs who sends again whatever may not have arrived, as an outbox does: what waits already is not added
+ * twice, what comes while it is being handled is handled once more, and what fails is tried again.
+ */
+export const createCarefulBullmq = createBullmq('bare BullMQ', (id) => ({
+  attempts: 9,
+  backoff: { type: 'exponential', delay: 500 },
+  removeOnComplete: true,
+  removeOnFail: 1_000,
+  deduplication: { id, keepLastIfActive: true },
+}));
+
+function createBullmq(name: string, optsOf: (id: string) => JobsOptions): CreateContender {
+  return async (url, prefix) => {
+    const connection = { url, maxRetriesPerRequest: null };
+    const queue = new Queue('build', { connection, prefix });
+    await queue.waitUntilReady();
+    return {
+      name,
+      async enqueue(ids) {
+        await queue.addBulk(
+          ids.map((id) => ({ name: 'build', data: { v: 1, id }, opts: optsOf(id) })),
+        );
+      },
+      async consume(concurrency, onStart) {
+        const worker = new Worker<{ readonly id: string }>(
+          'build',
+          async ({ data }) => onStart(data.id),
+          { connection, prefix, concurrency },
+        );
+        await worker.waitUntilReady();
+        return { stop: () => worker.close() };
+      },
+      close: () => queue.close(),
+    };
   };
-};
+}

@@ -1,15 +1,15 @@
 import {
-  type ArtifactStore,
   createDiskArtifactStore,
   createPlatform,
   type Logger,
   type Platform,
+  type Queue,
 } from '@cygni/core';
+import { createRedisQueue } from '@cygni/queue-redis';
 import { createPostgresStore, type Pool } from '@cygni/store-postgres';
 import pg from 'pg';
 import type { Configuration } from '../messages.ts';
 import { pathsIn } from '../paths.ts';
-import { createHubQueue } from '../queue/create-hub-queue.ts';
 import type { Random } from '../random.ts';
 import type { Trace } from '../trace.ts';
 import { createBudget, maximumAttempts } from './budget.ts';
@@ -17,10 +17,10 @@ import {
   failingArtifacts,
   failingPipeline,
   failingPool,
-  failingQueue,
   failingRegistry,
   failingStore,
 } from './failing-adapters.ts';
+import { failingQueue } from './failing-queue.ts';
 import type { Faults } from './faults.ts';
 import { withoutFence } from './sabotage.ts';
 import { createScriptedPipeline } from './scripted-pipeline.ts';
@@ -50,8 +50,8 @@ export function compose(
   });
   const platform = createPlatform({
     store: failingStore(traceStore(store, trace), faults),
-    queue: failingQueue(createHubQueue(paths.queueSocket), faults),
-    artifacts: failingArtifacts(sharedArtifacts(paths.artifacts), faults),
+    queue: createQueue(configuration.redisUrl, faults, random),
+    artifacts: failingArtifacts(createDiskArtifactStore({ directory: paths.artifacts }), faults),
     registry: failingRegistry(createScriptedRegistry(paths.images), faults),
     pipeline: failingPipeline(
       createScriptedPipeline({ images: paths.images, trace, faults, random }),
@@ -74,9 +74,9 @@ export function compose(
   return { platform, closePool: async () => pool?.close() };
 }
 
-/** The run has opened it before it started any process: opening removes what another process is about to upload. */
-function sharedArtifacts(directory: string): ArtifactStore {
-  return { ...createDiskArtifactStore({ directory }), async open() {} };
+/** Redelivers soon: a process that is stopped for a second is taken for dead. */
+function createQueue(url: string, faults: Faults, random: Random): Queue {
+  return failingQueue(createRedisQueue({ url, redeliverySeconds: 1 }), url, faults, random);
 }
 
 /** Relays and sweepers borrow a pool that can be looked into; the others have the store make its own. */

@@ -1,5 +1,5 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
-import type { ArtifactStore, BuildPipeline, Fence, Queue, Registry, Store } from '@cygni/core';
+import type { ArtifactStore, BuildPipeline, Fence, Registry, Store } from '@cygni/core';
 import type { Pool } from '@cygni/store-postgres';
 import { z } from 'zod';
 import type { CrashPoint } from '../crash-points.ts';
@@ -67,7 +67,7 @@ const storeSteps: Partial<Record<keyof Store, Steps>> = {
 };
 
 /** The adapter, which may end or stop its process before and after the named calls. */
-function failing<Adapter extends object>(
+export function failing<Adapter extends object>(
   adapter: Adapter,
   steps: Partial<Record<keyof Adapter, Steps>>,
   faults: Faults,
@@ -145,20 +145,6 @@ export function failingPool(pool: Pool, faults: Faults): Pool {
     if (progress.delivered && isSecond) faults.reach('outbox: removed, not committed');
     return query;
   });
-}
-
-export function failingQueue(queue: Queue, faults: Faults): Queue {
-  return failing(
-    queue,
-    {
-      enqueue: {
-        before: 'outbox: taken, not enqueued',
-        after: 'outbox: enqueued, not removed',
-        answer: true,
-      },
-    },
-    faults,
-  );
 }
 
 export function failingPipeline(pipeline: BuildPipeline, faults: Faults): BuildPipeline {

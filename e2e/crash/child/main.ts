@@ -9,7 +9,6 @@ import {
   splitLines,
 } from '../messages.ts';
 import { pathsIn } from '../paths.ts';
-import { serveHub } from '../queue/hub.ts';
 import { createRandom } from '../random.ts';
 import { openTrace } from '../trace.ts';
 import { compose, type Parts } from './compose.ts';
@@ -49,18 +48,8 @@ function begin(configuration: Configuration): Faults {
   const trace = openTrace(pathsIn(configuration.directory).trace);
   const parts: Parts = { trace, faults: created, random, log };
   // What it rejects with ends the process with code 1, which the harness takes for the bug that it is.
-  void (configuration.role === 'hub'
-    ? workAsHub(configuration, parts)
-    : work(configuration, parts));
+  void work(configuration, parts);
   return created;
-}
-
-async function workAsHub({ directory }: Configuration, parts: Parts): Promise<void> {
-  const server = await serveHub(pathsIn(directory).queueSocket, parts.faults, parts.random);
-  report({ is: 'ready', port: null });
-  await stopping;
-  server.close();
-  process.exit(exitCodes.stopped);
 }
 
 async function work(configuration: Configuration, parts: Parts): Promise<void> {
@@ -75,7 +64,7 @@ async function work(configuration: Configuration, parts: Parts): Promise<void> {
   }
   flushCompileCache();
   const api = role === 'api' ? await serveApi(platform, log) : null;
-  if (role !== 'api' && role !== 'hub') {
+  if (role !== 'api') {
     void platform.run({ roles: [role], signal: platform.stopping });
   }
   report({ is: 'ready', port: api?.port ?? null });

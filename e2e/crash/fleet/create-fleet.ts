@@ -14,7 +14,6 @@ const sizes: Readonly<Record<ProcessRole, number>> = {
   relay: 2,
   builds: 3,
   sweeper: 2,
-  hub: 1,
 };
 
 interface UnexpectedEnd {
@@ -83,6 +82,10 @@ export function createFleet(
         break;
       case 'crashing':
         plans.fired(report.point, 'crash');
+        break;
+      case 'ending-redis':
+        plans.fired(report.point, 'crash');
+        disturb(slot);
         break;
       case 'pausing':
         plans.fired(report.point, 'pause');

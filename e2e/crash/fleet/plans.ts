@@ -1,4 +1,4 @@
-import { type CrashPoint, crashPoints, type ProcessRole, pausePoints } from '../crash-points.ts';
+import { type CrashPoint, crashPointsOf, type ProcessRole, pausePoints } from '../crash-points.ts';
 import type { Plan } from '../messages.ts';
 import type { Random } from '../random.ts';
 
@@ -11,7 +11,6 @@ const quietMs: Readonly<Record<ProcessRole, number>> = {
   relay: 10_000,
   builds: 3_000,
   sweeper: 20_000,
-  hub: 12_000,
 };
 /** On a slow machine, what restarts cost must leave enough time to work. */
 const quietStarts = 5;
@@ -37,7 +36,7 @@ export function createPlans(random: Random): Plans {
     next(role, startMs) {
       const action = role === 'builds' && random.chance(pauses) ? 'pause' : 'crash';
       const candidates: readonly CrashPoint[] =
-        action === 'pause' ? pausePoints : crashPoints[role];
+        action === 'pause' ? pausePoints : crashPointsOf(role);
       const points = random
         .shuffled(candidates)
         .sort((left, right) => count(left, action) - count(right, action));

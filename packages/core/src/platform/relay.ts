@@ -11,7 +11,10 @@ const longestPauseMs = 1_000;
 export async function relayOutbox(context: PlatformContext, call: Call): Promise<void> {
   const { store, queue, bell, settings } = context;
   let failures = 0;
+  let rung: Promise<void> | null = null;
   while (!call.signal.aborted) {
+    // From before it looks: who rings meanwhile may have something that it did not see.
+    rung ??= bell.wait('outbox', settings.relayIntervalMs, call.signal);
     try {
       await store.dispatchBuilds(
         {
@@ -28,7 +31,8 @@ export async function relayOutbox(context: PlatformContext, call: Call): Promise
       );
       failures = 0;
       if (moved === batch) continue;
-      await bell.wait('outbox', settings.relayIntervalMs, call.signal);
+      await rung;
+      rung = null;
     } catch (err) {
       if (call.signal.aborted) return;
       failures += 1;

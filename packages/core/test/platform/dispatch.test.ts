@@ -1,4 +1,4 @@
-import { isTerminalBuildState } from '@cygni/core';
+import { createMemoryStore, isTerminalBuildState, type Store } from '@cygni/core';
 import { describe, expect, it } from 'vitest';
 import { testCall } from '../fixtures/call.ts';
 import { createScriptedPipeline } from '../fixtures/scripted-pipeline.ts';
@@ -49,5 +49,25 @@ describe('a platform under load', () => {
     // One runs and one lies in the queue when it is accepted.
     expect(order.indexOf('acme')).toBeLessThanOrEqual(2);
     expect(order).toHaveLength(11);
+  });
+
+  it('relays at once what is accepted while the relay looks', async () => {
+    const memory = createMemoryStore();
+    const looking = Promise.withResolvers<void>();
+    const accepted = Promise.withResolvers<void>();
+    const store: Store = {
+      ...memory,
+      async takeOutbox(limit, deliver, call) {
+        const moved = await memory.takeOutbox(limit, deliver, call);
+        looking.resolve();
+        await accepted.promise;
+        return moved;
+      },
+    };
+    await using test = await startPlatform({ store, settings: { relayIntervalMs: 60_000 } });
+    await looking.promise;
+    await test.build('acme');
+    accepted.resolve();
+    await allEnded(test, 'acme');
   });
 });
