@@ -27,6 +27,11 @@ interface Replay extends Window {
   newestSeen: number;
 }
 
+const unaligned = { seen: 0, rotated: false, newestSeen: 0 };
+
+/** No log of fewer lines is rotated: the kubelet's smallest limit is reached later, even by the longest lines. */
+const rotatedLines = 100;
+
 /**
  * Remembers which lines of a container's log were taken, so that a log that is asked for again gives each line once.
  *
@@ -65,6 +70,15 @@ export function createLogCursor(): LogCursor {
     else behind = true;
   }
 
+  /**
+   * The kubelet, when it follows a log that is just being rotated, may open the same file once more and give it from its
+   * first line on, within one answer.
+   */
+  function beginsAgain(stamp: Timestamp): boolean {
+    if (!whole || !newest || whole.count < rotatedLines) return false;
+    return compareTimestamps(stamp, whole.first) === 0 && compareTimestamps(stamp, newest) < 0;
+  }
+
   function judgeRotated(stamp: Timestamp, known: Replay): LineStatus {
     const order = newest ? compareTimestamps(stamp, newest) : 1;
     if (order < 0) return 'seen';
@@ -86,10 +100,11 @@ export function createLogCursor(): LogCursor {
 
     begin() {
       const window = behind ? whole : recent;
-      replay = window && { ...window, seen: 0, rotated: false, newestSeen: 0 };
+      replay = window && { ...window, ...unaligned };
     },
 
     accept(stamp) {
+      if (!replay && beginsAgain(stamp)) replay = whole && { ...whole, ...unaligned };
       if (!replay) {
         remember(stamp);
         return 'new';
