@@ -224,6 +224,7 @@ export const builds: readonly Mutant[] = [
     },
   ]),
   ...mutantsOf('build-find-orphaned-runs', [
+    { find: 'NOT EXISTS', replace: 'EXISTS', why: 'what is gone on with is no orphan' },
     { find: 'id = asked.build_id AND', replace: '', why: 'another build keeps no run alive' },
     {
       find: 'AND run = asked.attempt',
