@@ -25,11 +25,13 @@ export interface TestNamespace extends AsyncDisposable {
   /** As the cluster's administrator, in this namespace. */
   kubectl(...args: string[]): Promise<string>;
   apply(manifest: string | object): Promise<void>;
+  /** Much faster than `apply` for many. */
+  create(manifest: object): Promise<void>;
 }
 
 /** A namespace of its own, set up with the package's files as an operator would. */
 export async function createNamespace(): Promise<TestNamespace> {
-  const name = `pipeline-${randomBytes(4).toString('hex')}`;
+  const name = `${process.env.CYGNI_TEST_PREFIX ?? ''}pipeline-${randomBytes(4).toString('hex')}`;
   const kubectl = (...args: string[]) => runProgram('kubectl', ['--namespace', name, ...args]);
   const apply = async (manifest: string | object) => {
     const text = typeof manifest === 'string' ? manifest : JSON.stringify(manifest);
@@ -50,6 +52,10 @@ export async function createNamespace(): Promise<TestNamespace> {
     kubeconfig: own,
     kubectl,
     apply,
+    async create(manifest) {
+      const args = ['--namespace', name, 'create', '-f', '-'];
+      await runProgram('kubectl', args, JSON.stringify(manifest));
+    },
     async [Symbol.asyncDispose]() {
       await runProgram('kubectl', ['delete', 'namespace', name, '--wait=false']);
     },

@@ -126,7 +126,8 @@ export function renewalDelayMs(
   );
   if (ends.length === 0) return null;
   const left = Math.min(...ends);
-  return Math.max(1_000, Math.min(left - renewBeforeMs, left * 0.66));
+  // What lasts for minutes only must not be asked for all the time.
+  return Math.max(1_000, left - renewBeforeMs, left / 2);
 }
 
 function retried<Value>(call: Call, work: () => Promise<Value>): Promise<Value> {
