@@ -270,6 +270,7 @@ describe('the Secret', () => {
     const auth = (password: string) => Buffer.from(`cygni:${password}`).toString('base64');
     expect(JSON.parse(dataOf('repository')['config.json'] ?? '')).toEqual({
       auths: {
+        'registry.test:5000': { auth: auth('site-password') },
         'registry.test:5000/acme/site': { auth: auth('site-password') },
         'registry.test:5000/acme/cache': { auth: auth('cache-password') },
         'registry.test:5000/acme/base': { auth: auth('base-password') },

@@ -30,7 +30,7 @@ export function secretData(
   const visible = throughProxy ? [] : [...baseImages, ...credentials];
   return {
     [secretKeys.context]: context,
-    [secretKeys.dockerConfig]: dockerConfig(job.destination.host, new Map(visible)),
+    [secretKeys.dockerConfig]: dockerConfig(job, new Map(visible)),
     ...(settings.certificateAuthority !== null && {
       [secretKeys.certificates]: settings.certificateAuthority,
     }),
@@ -60,14 +60,21 @@ export function secretManifest(
   };
 }
 
-/** The path is part of the key: with the host alone one repository's credentials would shadow another's. */
-function dockerConfig(host: string, credentials: ReadonlyMap<string, RegistryCredentials>): string {
+/**
+ * The path is part of the key, so that each repository has its own. kaniko pushes with those of the host, which would
+ * be anybody's if they were not there too.
+ */
+function dockerConfig(
+  { destination: { host, repository: target } }: BuildJob,
+  credentials: ReadonlyMap<string, RegistryCredentials>,
+): string {
   const auths = [...credentials]
     .filter(([, { username, password }]) => username !== '' || password !== '')
-    .map(([repository, { username, password }]) => [
-      `${host}/${repository}`,
-      { auth: Buffer.from(`${username}:${password}`).toString('base64') },
-    ]);
+    .flatMap(([repository, { username, password }]) => {
+      const entry = { auth: Buffer.from(`${username}:${password}`).toString('base64') };
+      const keys = [`${host}/${repository}`, ...(repository === target ? [host] : [])];
+      return keys.map((key) => [key, entry]);
+    });
   return JSON.stringify({ auths: Object.fromEntries(auths) });
 }
 
