@@ -25,8 +25,6 @@ export interface TestNamespace extends AsyncDisposable {
   /** As the cluster's administrator, in this namespace. */
   kubectl(...args: string[]): Promise<string>;
   apply(manifest: string | object): Promise<void>;
-  /** Much faster than `apply` for many. */
-  create(manifest: object): Promise<void>;
 }
 
 /** A namespace of its own, set up with the package's files as an operator would. */
@@ -52,10 +50,6 @@ export async function createNamespace(): Promise<TestNamespace> {
     kubeconfig: own,
     kubectl,
     apply,
-    async create(manifest) {
-      const args = ['--namespace', name, 'create', '-f', '-'];
-      await runProgram('kubectl', args, JSON.stringify(manifest));
-    },
     async [Symbol.asyncDispose]() {
       await runProgram('kubectl', ['delete', 'namespace', name, '--wait=false']);
     },
