@@ -11,7 +11,7 @@ import { createClusterClient } from './cluster/client.ts';
 import { createClusterConnection } from './cluster/connection.ts';
 import { jobSchema, podSchema } from './cluster/objects.ts';
 import { watchObjects } from './cluster/watch-objects.ts';
-import { buildSelector, jobName } from './job/names.ts';
+import { buildSelector, jobName, runNameOf } from './job/names.ts';
 import { type KanikoPipelineOptions, parseOptions } from './options.ts';
 import type { RunContext } from './run/run-context.ts';
 import { createSlots } from './run/slots.ts';
@@ -69,6 +69,12 @@ export function createKanikoPipeline(
     };
   }
 
+  function opened({ signal }: Call): RunContext {
+    if (signal.aborted) throw abortedError(signal);
+    if (!isOpen || !context || closing) throw closedError();
+    return context;
+  }
+
   async function close(): Promise<void> {
     closing ??= (async () => {
       lifetime.abort(closedError());
@@ -92,9 +98,20 @@ export function createKanikoPipeline(
       isOpen = true;
     },
 
+    async listRuns(call) {
+      return [...opened(call).watches.jobs.all()].flatMap((job) => runNameOf(job) ?? []);
+    },
+
+    async endRun({ buildId, attempt }, call) {
+      const { objects } = opened(call);
+      const name = jobName(buildId, attempt);
+      const job = await objects.getJob(name, call);
+      // Whoever supervises it in this process sees it go.
+      if (job) await objects.deleteJob(name, job.metadata?.uid ?? '', call);
+    },
+
     async start(job, call) {
-      if (call.signal.aborted) throw abortedError(call.signal);
-      if (!isOpen || !context || closing) throw closedError();
+      const context = opened(call);
       const name = jobName(job.buildId, job.attempt);
       const known = runs.get(name);
       if (known) return known;

@@ -246,7 +246,16 @@ describe('the Secret', () => {
   const dataOf = (reach: 'repository' | 'account') =>
     secretData(
       job,
-      { context: 'https://source?key', credentials: all(reach), throughProxy: reach === 'account' },
+      {
+        context: 'https://source?key',
+        credentials: all(reach),
+        baseImages: new Map([
+          ['acme/base', credentials('base-password', reach)],
+          // What is pushed to as well keeps its own.
+          ['acme/cache', credentials('other-password', reach)],
+        ]),
+        throughProxy: reach === 'account',
+      },
       settings(),
     );
 
@@ -261,8 +270,10 @@ describe('the Secret', () => {
     const auth = (password: string) => Buffer.from(`cygni:${password}`).toString('base64');
     expect(JSON.parse(dataOf('repository')['config.json'] ?? '')).toEqual({
       auths: {
+        'registry.test:5000': { auth: auth('site-password') },
         'registry.test:5000/acme/site': { auth: auth('site-password') },
         'registry.test:5000/acme/cache': { auth: auth('cache-password') },
+        'registry.test:5000/acme/base': { auth: auth('base-password') },
       },
     });
     expect(dataOf('repository')).not.toHaveProperty('proxy.json');
@@ -285,6 +296,7 @@ describe('the Secret', () => {
           repositories: [
             { name: 'acme/site', actions: ['pull', 'push'], tags: [`attempt-${job.buildId}-2`] },
             { name: 'acme/cache', actions: ['pull', 'push'] },
+            { name: 'acme/base', actions: ['pull'] },
           ],
         },
       ],

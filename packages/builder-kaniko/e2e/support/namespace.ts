@@ -29,7 +29,7 @@ export interface TestNamespace extends AsyncDisposable {
 
 /** A namespace of its own, set up with the package's files as an operator would. */
 export async function createNamespace(): Promise<TestNamespace> {
-  const name = `pipeline-${randomBytes(4).toString('hex')}`;
+  const name = `${process.env.CYGNI_TEST_PREFIX ?? ''}pipeline-${randomBytes(4).toString('hex')}`;
   const kubectl = (...args: string[]) => runProgram('kubectl', ['--namespace', name, ...args]);
   const apply = async (manifest: string | object) => {
     const text = typeof manifest === 'string' ? manifest : JSON.stringify(manifest);

@@ -4,6 +4,7 @@ import { createServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
+import { Readable } from 'node:stream';
 import type { BuildSource } from '@cygni/core';
 import { runProgram } from './run-program.ts';
 
@@ -61,9 +62,7 @@ export async function startSourceServer(address: string): Promise<SourceServer> 
       return {
         sizeBytes: archive.length,
         sha256: createHash('sha256').update(archive).digest('hex'),
-        async open() {
-          throw new Error('kaniko fetches the source itself');
-        },
+        open: async () => Readable.from([archive]),
         presign: async () =>
           new URL(`https://${address}:${port}/${id}.tar.gz?signature=${randomUUID()}`),
       };

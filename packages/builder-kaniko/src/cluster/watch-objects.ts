@@ -17,6 +17,7 @@ interface Named {
 /** What is known of the objects that one watch covers. */
 export interface ObjectWatch<Value> {
   get(key: string): Value | undefined;
+  all(): Iterable<Value>;
   /** `listener` hears of every change of the key's object, and of its end (`undefined`). Returns how to stop it. */
   subscribe(key: string, listener: (value: Value | undefined) => void): () => void;
   /** Resolves once the first list is complete, or rejects with `aborted`. */
@@ -153,6 +154,7 @@ export function watchObjects<Value extends Named>(
 
   return {
     get: (key) => known.get(newest.get(key) ?? ''),
+    all: () => known.values(),
     subscribe(key, listener) {
       const those = listeners.get(key) ?? new Set();
       listeners.set(key, those.add(listener));

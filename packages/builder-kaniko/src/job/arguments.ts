@@ -55,9 +55,9 @@ export function kanikoArguments({
         ]),
     ...settings.mirrors.map((mirror) => `--registry-mirror=${mirror}`),
     ...[...insecure].map((each) => `--insecure-registry=${each}`),
-    ...(throughProxy
-      ? [`--registry-map=${destination.host}=${registry}`, '--skip-push-permission-check']
-      : []),
+    ...(throughProxy ? [`--registry-map=${destination.host}=${registry}`] : []),
+    // It looks credentials up by the host alone, and so may take those of another repository there.
+    '--skip-push-permission-check',
     ...(flagsOf(settings.flavour).credentialHelpers ? ['--credential-helpers='] : []),
     '--snapshot-mode=redo',
     '--skip-unused-stages=true',

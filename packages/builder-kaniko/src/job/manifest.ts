@@ -3,7 +3,7 @@ import type { V1Container, V1Job, V1Volume } from '@kubernetes/client-node';
 import { flagsOf } from '../flavours.ts';
 import type { KanikoSettings } from '../options.ts';
 import { contextVariable, kanikoArguments } from './arguments.ts';
-import { jobName, labelsOf } from './names.ts';
+import { buildIdAnnotation, jobName, labelsOf } from './names.ts';
 import { secretKeys } from './secret.ts';
 
 export const buildContainer = 'kaniko';
@@ -46,7 +46,7 @@ export function jobManifest(input: ManifestInput): V1Job {
       namespace: settings.namespace,
       labels,
       annotations: {
-        'cygni.dev/build-id': job.buildId,
+        [buildIdAnnotation]: job.buildId,
         'cygni.dev/tenant-id': job.tenantId,
         'cygni.dev/repository': job.destination.repository,
       },

@@ -1,6 +1,10 @@
 import { createHash } from 'node:crypto';
+import type { RunName } from '@cygni/core';
+import type { V1Job } from '@kubernetes/client-node';
 
 export const buildSelector = 'app.kubernetes.io/managed-by=cygni,app.kubernetes.io/component=build';
+export const buildIdAnnotation = 'cygni.dev/build-id';
+const attemptLabel = 'cygni.dev/attempt';
 
 /** As a name or a label of Kubernetes takes it: as it is where that is safe, else hashed. */
 function safe(text: string): string {
@@ -19,6 +23,14 @@ export function attemptTag(buildId: string, attempt: number): string {
   return `attempt-${safe(buildId)}-${attempt}`;
 }
 
+/** What a Job's name is made of; null: it is none of ours. */
+export function runNameOf({ metadata }: V1Job): RunName | null {
+  const buildId = metadata?.annotations?.[buildIdAnnotation];
+  const attempt = Number(metadata?.labels?.[attemptLabel]);
+  if (buildId === undefined || !Number.isSafeInteger(attempt)) return null;
+  return metadata?.name === jobName(buildId, attempt) ? { buildId, attempt } : null;
+}
+
 export function labelsOf(job: {
   readonly buildId: string;
   readonly attempt: number;
@@ -28,7 +40,7 @@ export function labelsOf(job: {
     'app.kubernetes.io/managed-by': 'cygni',
     'app.kubernetes.io/component': 'build',
     'cygni.dev/build': safe(job.buildId),
-    'cygni.dev/attempt': String(job.attempt),
+    [attemptLabel]: String(job.attempt),
     'cygni.dev/tenant': safe(job.tenantId),
   };
 }

@@ -16,23 +16,25 @@ export interface BuildSecrets {
   readonly context: string;
   /** Of the destination, and of the cache's repository where there is one. */
   readonly credentials: ReadonlyMap<string, RegistryCredentials>;
+  /** For pulls only: of the tenant's own repositories that the build takes images from. */
+  readonly baseImages: ReadonlyMap<string, RegistryCredentials>;
   readonly throughProxy: boolean;
 }
 
 /** The content of a build's Secret. Pure. */
 export function secretData(
   job: BuildJob,
-  { context, credentials, throughProxy }: BuildSecrets,
+  { context, credentials, baseImages, throughProxy }: BuildSecrets,
   settings: KanikoSettings,
 ): Record<string, string> {
-  const visible = throughProxy ? new Map<string, RegistryCredentials>() : credentials;
+  const visible = throughProxy ? [] : [...baseImages, ...credentials];
   return {
     [secretKeys.context]: context,
-    [secretKeys.dockerConfig]: dockerConfig(job.destination.host, visible),
+    [secretKeys.dockerConfig]: dockerConfig(job, new Map(visible)),
     ...(settings.certificateAuthority !== null && {
       [secretKeys.certificates]: settings.certificateAuthority,
     }),
-    ...(throughProxy && { [secretKeys.proxyConfig]: proxyConfig(job, credentials) }),
+    ...(throughProxy && { [secretKeys.proxyConfig]: proxyConfig(job, credentials, baseImages) }),
   };
 }
 
@@ -58,18 +60,29 @@ export function secretManifest(
   };
 }
 
-/** The path is part of the key: with the host alone one repository's credentials would shadow another's. */
-function dockerConfig(host: string, credentials: ReadonlyMap<string, RegistryCredentials>): string {
+/**
+ * The path is part of the key, so that each repository has its own. kaniko pushes with those of the host, which would
+ * be anybody's if they were not there too.
+ */
+function dockerConfig(
+  { destination: { host, repository: target } }: BuildJob,
+  credentials: ReadonlyMap<string, RegistryCredentials>,
+): string {
   const auths = [...credentials]
     .filter(([, { username, password }]) => username !== '' || password !== '')
-    .map(([repository, { username, password }]) => [
-      `${host}/${repository}`,
-      { auth: Buffer.from(`${username}:${password}`).toString('base64') },
-    ]);
+    .flatMap(([repository, { username, password }]) => {
+      const entry = { auth: Buffer.from(`${username}:${password}`).toString('base64') };
+      const keys = [`${host}/${repository}`, ...(repository === target ? [host] : [])];
+      return keys.map((key) => [key, entry]);
+    });
   return JSON.stringify({ auths: Object.fromEntries(auths) });
 }
 
-function proxyConfig(job: BuildJob, credentials: ReadonlyMap<string, RegistryCredentials>): string {
+function proxyConfig(
+  job: BuildJob,
+  credentials: ReadonlyMap<string, RegistryCredentials>,
+  baseImages: ReadonlyMap<string, RegistryCredentials>,
+): string {
   const { host, insecure, repository: target } = job.destination;
   const account = credentials.get(target);
   return JSON.stringify({
@@ -85,11 +98,16 @@ function proxyConfig(job: BuildJob, credentials: ReadonlyMap<string, RegistryCre
             expiresAt: account.expiresAt,
           },
         }),
-        repositories: [...credentials.keys()].map((name) => ({
-          name,
-          actions: ['pull', 'push'],
-          ...(name === target && { tags: [attemptTag(job.buildId, job.attempt)] }),
-        })),
+        repositories: [
+          ...[...credentials.keys()].map((name) => ({
+            name,
+            actions: ['pull', 'push'],
+            ...(name === target && { tags: [attemptTag(job.buildId, job.attempt)] }),
+          })),
+          ...[...baseImages.keys()]
+            .filter((name) => !credentials.has(name))
+            .map((name) => ({ name, actions: ['pull'] })),
+        ],
       },
     ],
   });

@@ -63,10 +63,12 @@ export async function readKaniko(
   call: Call,
 ): Promise<void> {
   for await (const line of containerLines(following, buildContainer, 0, call)) {
-    to.reader.read(line.text);
+    // Before anything is read from it: what kaniko says of a failure stands in the build's status too.
+    const text = to.redactor.redact(line.text);
+    to.reader.read(text);
     const { pushed } = to.reader.facts();
     if (pushed) to.onPushed(pushed.digest);
-    await to.runLog.write({ ...line, text: to.redactor.redact(line.text) }, call);
+    await to.runLog.write({ ...line, text }, call);
   }
 }
 

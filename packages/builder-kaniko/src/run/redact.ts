@@ -19,7 +19,7 @@ export function createLogRedactor(context: string): LogRedactor {
       const start = rest.indexOf(address);
       if (start < 0) return clean + rest;
       const query = rest.slice(start + address.length);
-      const end = query.search(/[\s"'\\]/);
+      const end = query.search(/[\s"']|\\(?!u0026)/);
       clean += `${rest.slice(0, start)}${address}${mark}`;
       rest = end < 0 ? '' : query.slice(end);
     }

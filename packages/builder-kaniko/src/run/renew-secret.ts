@@ -2,7 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { BuildJob, Call } from '@cygni/core';
 import type { BuildSecrets } from '../job/secret.ts';
 import { secretData, secretManifest } from '../job/secret.ts';
-import { obtainSecrets, renewalDelayMs } from './build-secrets.ts';
+import { obtainSecrets, renewalDelayMs, withBaseImages } from './build-secrets.ts';
 import type { LogRedactor } from './redact.ts';
 import type { RunContext } from './run-context.ts';
 
@@ -17,7 +17,8 @@ export async function putSecrets(
   redactor: LogRedactor,
   call: Call,
 ): Promise<void> {
-  for (const { username, password } of secrets.credentials.values()) {
+  const { credentials, baseImages } = secrets;
+  for (const { username, password } of [...credentials.values(), ...baseImages.values()]) {
     redactor.hide(password);
     redactor.hide(Buffer.from(password).toString('base64'));
     redactor.hide(Buffer.from(`${username}:${password}`).toString('base64'));
@@ -36,12 +37,14 @@ export async function keepSecretsFresh(
   call: Call,
 ): Promise<void> {
   let secrets = first;
+  const baseImages = [...first.baseImages.keys()];
   for (;;) {
-    const wait = renewalDelayMs(secrets.credentials, Date.now());
+    const wait = renewalDelayMs(secrets, Date.now());
     if (wait === null) return;
     await delay(wait, undefined, { signal: call.signal });
     try {
-      secrets = await obtainSecrets(job, context.registry, context.settings, call);
+      const obtained = await obtainSecrets(job, context.registry, context.settings, call);
+      secrets = await withBaseImages(obtained, baseImages, context.registry, call);
       await putSecrets(job, uid, secrets, context, redactor, call);
     } catch (error) {
       if (call.signal.aborted) return;

@@ -10,7 +10,8 @@ export type OpenLog = (after: number, call: Call) => AsyncIterable<PipelineLogLi
 export interface RunLog {
   /** Waits while a reader is so far behind that its next lines would be dropped. */
   write(line: PipelineLogLine, call: Call): Promise<void>;
-  end(): void;
+  /** `note`: what every reader is told after its last line. */
+  end(note?: string): void;
   read(after: number, call: Call): AsyncGenerator<PipelineLogLine>;
 }
 
@@ -22,6 +23,7 @@ export function createRunLog(open: OpenLog): RunLog {
   let lines: PipelineLogLine[] = [];
   let bytes = 0;
   let isEnded = false;
+  let lastNote: { readonly time: string; readonly text: string } | null = null;
   const change = createChange();
   /** Positions that readers have had. */
   const readers = new Set<{ position: number }>();
@@ -57,8 +59,9 @@ export function createRunLog(open: OpenLog): RunLog {
       }
     },
 
-    end() {
+    end(note) {
       isEnded = true;
+      if (note !== undefined) lastNote = { time: new Date().toISOString(), text: note };
       change.happened();
     },
 
@@ -83,6 +86,7 @@ export function createRunLog(open: OpenLog): RunLog {
             reader.position = line.position;
             change.happened();
           } else if (isEnded) {
+            if (lastNote) yield { ...lastNote, position: reader.position + 1 };
             return;
           } else {
             await change.since(change.count, call.signal);

@@ -11,9 +11,15 @@ import pRetry from 'p-retry';
 import { kanikoDestination } from '../job/arguments.ts';
 import { buildContainer, jobManifest } from '../job/manifest.ts';
 import { attemptTag, jobName } from '../job/names.ts';
+import type { BuildSecrets } from '../job/secret.ts';
 import { createKanikoLogReader, type KanikoFacts } from '../log/read-kaniko-log.ts';
 import { type FailureEvidence, failureOf } from '../outcome/failure-of.ts';
-import { cacheRepositoryOf, obtainSecrets } from './build-secrets.ts';
+import {
+  cacheRepositoryOf,
+  findBaseImages,
+  obtainSecrets,
+  withBaseImages,
+} from './build-secrets.ts';
 import { openLog, readKaniko, readProxy } from './follow-log.ts';
 import { judge } from './judge.ts';
 import { observe } from './observe.ts';
@@ -54,6 +60,10 @@ export async function superviseJob(supervision: Supervision, call: Call): Promis
   const tag = attemptTag(job.buildId, job.attempt);
   const either = { ...call, signal: AbortSignal.any([call.signal, cancelled]) };
 
+  if (job.resumed && !(await objects.getJob(name, either))) {
+    const image = await resolved(4, either);
+    if (image) return pushedBefore(image);
+  }
   const secrets = await obtainSecrets(job, registry, settings, either);
   const { throughProxy } = secrets;
   const wantedCache = cacheRepositoryOf(job, settings);
@@ -61,6 +71,11 @@ export async function superviseJob(supervision: Supervision, call: Call): Promis
     wantedCache !== null && secrets.credentials.has(wantedCache) ? wantedCache : null;
   const registryProxy = throughProxy ? settings.registryProxy : null;
   const manifest = jobManifest({ job, cacheRepository, registryProxy, settings });
+  // Meanwhile, so that reading the source delays no build whose node is busy for as long.
+  const completed = findBaseImages(job, secrets, either).then((repositories) =>
+    withBaseImages(secrets, repositories, registry, either),
+  );
+  completed.catch(() => {});
   // Not cut short by a cancellation: a Job that was made must be known.
   const made = await create();
   if ('outcome' in made) return made;
@@ -80,9 +95,10 @@ export async function superviseJob(supervision: Supervision, call: Call): Promis
   let claim: string | null = null;
 
   try {
-    await putSecrets(job, uid, secrets, context, redactor, call);
+    const told = await untilCancelled(completed);
+    await putSecrets(job, uid, told, context, redactor, call);
     source.open = openLog(following, redactor);
-    background(keepSecretsFresh(job, uid, secrets, context, redactor, inner));
+    background(keepSecretsFresh(job, uid, told, context, redactor, inner));
     if (throughProxy) background(readProxy(following, job, onPushed, inner));
     const logRead = readKaniko(
       following,
@@ -109,6 +125,16 @@ export async function superviseJob(supervision: Supervision, call: Call): Promis
     throw error;
   }
 
+  /** What a cancelled run is told no longer matters, and its log still does. */
+  async function untilCancelled(work: Promise<BuildSecrets>): Promise<BuildSecrets> {
+    try {
+      return await work;
+    } catch (error) {
+      if (cancelled.aborted && !call.signal.aborted) return secrets;
+      throw error;
+    }
+  }
+
   async function create(): Promise<{ uid: string } | EndedJob> {
     try {
       return await objects.createJob(manifest, call);
@@ -119,6 +145,15 @@ export async function superviseJob(supervision: Supervision, call: Call): Promis
       }
       return failed(evidence({ refusal: { status: 0, message: error.message } }));
     }
+  }
+
+  /** The process before this one removed the Job, and died before it could say that the build had succeeded. */
+  function pushedBefore({ digest, sizeBytes }: ResolvedImage): EndedJob {
+    runLog.end(
+      '[the rest of the log was lost with the process that followed it; the image was pushed]',
+    );
+    const outcome: BuildOutcome = { status: 'succeeded', digest, sizeBytes, cache: null };
+    return { outcome, removal: Promise.resolve() };
   }
 
   function failed(all: FailureEvidence): EndedJob {
@@ -164,7 +199,7 @@ export async function superviseJob(supervision: Supervision, call: Call): Promis
       }
       if (claim !== null && claim !== refuted) {
         const claimed: string = claim;
-        const image: ResolvedImage | null = await resolved(0);
+        const image: ResolvedImage | null = await resolved(0, inner);
         // Anybody can print a line: only what the registry has under the attempt's own tag was pushed.
         if (image && image.digest === claimed)
           return { outcome: succeeded(image), isRunning: false };
@@ -174,7 +209,7 @@ export async function superviseJob(supervision: Supervision, call: Call): Promis
       if (standing.kind === 'built' || standing.kind === 'failed') {
         await Promise.race([logRead, delay(lastLogMs, undefined, { signal: inner.signal })]);
         if (standing.kind === 'failed') return { outcome: failure({}), isRunning: false };
-        const image = await resolved(4);
+        const image = await resolved(4, inner);
         return { outcome: image ? succeeded(image) : unconfirmed(), isRunning: false };
       }
       if (standing.kind === 'obstructed') {
@@ -201,18 +236,19 @@ export async function superviseJob(supervision: Supervision, call: Call): Promis
     return podRefusal === null ? null : failure({ podRefusal });
   }
 
-  async function resolved(retries: number): Promise<ResolvedImage | null> {
+  async function resolved(retries: number, asked: Call): Promise<ResolvedImage | null> {
     try {
-      return await pRetry(() => registry.resolve(job.destination.repository, tag, inner), {
+      return await pRetry(() => registry.resolve(job.destination.repository, tag, asked), {
         retries,
         minTimeout: 200,
         maxTimeout: 3_000,
         randomize: true,
-        signal: inner.signal,
+        signal: asked.signal,
         shouldRetry: ({ error }) => isCygniError(error) && error.retryable,
       });
     } catch (error) {
-      if (inner.signal.aborted || !isCygniError(error)) throw error;
+      if (asked.signal.aborted || !isCygniError(error)) throw error;
+      if (asked === either && error.code === 'not_found') return null;
       call.log.warn({ err: error, name }, 'a digest could not be confirmed');
       return null;
     }

@@ -42,6 +42,7 @@ export function testLifecycle({ describe, it, expect }: TestFunctions, current: 
     finishBuild: (store, call) => store.finishBuild(fence, finished, call),
     releaseBuild: (store, call) => store.releaseBuild(fence, { countAttempt: true }, call),
     cancelBuild: (store, call) => store.cancelBuild('acme', id, call),
+    findOrphanedRuns: (store, call) => store.findOrphanedRuns([{ buildId: id, attempt: 1 }], call),
     appendLog: (store, call) => store.appendLog({ ...fence, position: 0, lines: [] }, call),
     readLog: (store, call) => store.readLog('acme', id, { after: 0, limit: 1 }, call),
     archiveLog: (store, call) => store.archiveLog({ leaseSeconds: 1 }, async () => {}, call),

@@ -9,6 +9,7 @@ import { testLifecycle } from './store-lifecycle.ts';
 import { testLists } from './store-lists.ts';
 import { testLogArchives } from './store-log-archives.ts';
 import { testLogs } from './store-logs.ts';
+import { testOrphans } from './store-orphans.ts';
 import { testRecovery } from './store-recovery.ts';
 import { testRetention } from './store-retention.ts';
 import type { TestFunctions } from './test-functions.ts';
@@ -39,6 +40,7 @@ export function storeConformance(
     testAcceptance(test, current);
     testDispatch(test, current);
     testClaims(test, current);
+    testOrphans(test, current);
     testLogs(test, current);
     testLogArchives(test, current);
     testDeployments(test, current);

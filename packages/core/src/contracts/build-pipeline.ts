@@ -12,10 +12,19 @@ export interface BuildSource {
   presign(expiresInSeconds: number, call: Call): Promise<URL>;
 }
 
-export interface BuildJob {
+/** External effects are named by it. */
+export interface RunName {
   readonly buildId: string;
-  /** External effects are named by (buildId, attempt): the attempt that began the run. Starts at 1. */
+  /** The attempt that began the run. Starts at 1. */
   readonly attempt: number;
+}
+
+export interface BuildJob extends RunName {
+  /**
+   * A claim before this one began the run: it may have ended already, and all that is left may be the image that it
+   * pushed. Default: false.
+   */
+  readonly resumed?: boolean;
   readonly tenantId: string;
   readonly source: BuildSource;
   /** Path of the Dockerfile inside the context. */
@@ -71,4 +80,11 @@ export interface BuildPipeline extends Adapter {
   };
   /** Starts the build of (buildId, attempt), or adopts the one already running under that name. */
   start(job: BuildJob, call: Call): Promise<BuildRun>;
+  /**
+   * The runs that are there, whichever process started them, so that those are found whose build is over. May lag
+   * behind. Only where `supports.adopt`.
+   */
+  listRuns?(call: Call): Promise<readonly RunName[]>;
+  /** Ends a run and removes what is left of it, whichever process started it. Idempotent. Only with `listRuns`. */
+  endRun?(run: RunName, call: Call): Promise<void>;
 }

@@ -22,6 +22,7 @@ import type { LogLine } from '../model/log.ts';
 import type { Page, PageRequest } from '../model/page.ts';
 import type { Source } from '../model/source.ts';
 import type { BudgetLimit } from './budget-policy.ts';
+import type { RunName } from './build-pipeline.ts';
 import type { Adapter, Call } from './call.ts';
 import type { ServiceKey } from './deployer.ts';
 import type { Message } from './queue.ts';
@@ -262,6 +263,12 @@ export interface Store extends Adapter {
    * One that has ended is left as it is. Null: there is no such build.
    */
   cancelBuild(tenantId: string, id: string, call: Call): Promise<Build | null>;
+
+  /**
+   * Which of these runs no claim will ever go on with: their build is unknown, has ended, or has begun another run or
+   * is about to. What is true of a run that was begun under a claim once stays true.
+   */
+  findOrphanedRuns(runs: readonly RunName[], call: Call): Promise<readonly RunName[]>;
 
   /** Appends lines under the claim; sequences are given by the store. False: the claim is lost. */
   appendLog(append: LogAppend, call: Call): Promise<boolean>;

@@ -1,3 +1,4 @@
+import type { RunName } from '../contracts/build-pipeline.ts';
 import type {
   Accepted,
   BuildClaim,
@@ -34,6 +35,7 @@ import {
   hasEndedAlike,
   held,
   isFree,
+  isOpen,
   prolong,
   recordReleased,
 } from './store-work.ts';
@@ -177,6 +179,12 @@ export function buildMethods(state: StoreState) {
       }
       return work.resource;
     },
+
+    findOrphanedRuns: (runs: readonly RunName[]): readonly RunName[] =>
+      runs.filter(({ buildId, attempt }) => {
+        const work = builds.get(buildId);
+        return !work || !isOpen(work) || work.run?.attempt !== attempt;
+      }),
 
     appendLog({ position, lines, ...fence }: LogAppend): boolean {
       const work = held(builds, fence);

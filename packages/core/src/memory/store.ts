@@ -98,6 +98,7 @@ export function createMemoryStore(options: MemoryStoreOptions = {}): Store {
     finishBuild: atomic(builds.finishBuild),
     releaseBuild: atomic(builds.releaseBuild),
     cancelBuild: atomic(builds.cancelBuild),
+    findOrphanedRuns: atomic(builds.findOrphanedRuns),
     appendLog: atomic(builds.appendLog),
     readLog: atomic(builds.readLog),
     async archiveLog({ leaseSeconds }, write, call) {

@@ -10,6 +10,7 @@ import { type Clock, systemClock } from './clock.ts';
 import { consumeMessages } from './consume.ts';
 import type { Adapters, PlatformContext } from './context.ts';
 import { createDeployments, type Deployments } from './deployments.ts';
+import { endOrphansRegularly } from './end-orphans.ts';
 import { archiveLogs } from './log-archiver.ts';
 import { createMetrics } from './metrics.ts';
 import { pruneRegularly } from './pruner.ts';
@@ -128,6 +129,7 @@ export function createPlatform(options: PlatformOptions): Platform {
       case 'sweeper':
         return [
           sweepRegularly(context, call),
+          endOrphansRegularly(context, call),
           archiveLogs(context, call),
           pruneRegularly(context, call),
         ];

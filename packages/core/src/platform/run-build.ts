@@ -85,6 +85,7 @@ async function prepareJob(
   return {
     buildId: build.id,
     attempt,
+    resumed: attempt !== build.attempt,
     tenantId: build.tenantId,
     source: {
       sizeBytes: source.sizeBytes,

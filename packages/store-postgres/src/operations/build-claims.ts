@@ -1,4 +1,4 @@
-import { idSchema, type Store, sourceSchema } from '@cygni/core';
+import { idSchema, type RunName, type Store, sourceSchema } from '@cygni/core';
 import { z } from 'zod';
 import type { Database } from '../database.ts';
 import { own, parseRow, part } from '../rows.ts';
@@ -13,6 +13,8 @@ const runSchema = z.strictObject({
   ageSeconds: z.number().nonnegative(),
   logPosition: z.int().nonnegative(),
 });
+
+const runNameSchema = z.strictObject({ buildId: idSchema, attempt: z.int() });
 
 /** $1 build, $2 seconds. */
 const claim = statement(
@@ -102,9 +104,21 @@ const release = statement(
   SELECT id FROM build`,
 );
 
+/** $1 builds, $2 attempts. */
+const findOrphanedRuns = statement(
+  'build-find-orphaned-runs',
+  `SELECT asked.build_id AS "buildId", asked.attempt
+     FROM unnest($1::uuid[], $2::integer[]) AS asked (build_id, attempt)
+    WHERE NOT EXISTS (SELECT FROM cygni.builds
+                       WHERE id = asked.build_id AND run = asked.attempt AND state IN ('QUEUED', 'RUNNING'))`,
+);
+
 export function buildClaimOperations(
   database: Database,
-): Pick<Store, 'claimBuild' | 'heartbeatBuild' | 'finishBuild' | 'releaseBuild'> {
+): Pick<
+  Store,
+  'claimBuild' | 'heartbeatBuild' | 'finishBuild' | 'releaseBuild' | 'findOrphanedRuns'
+> {
   return {
     async claimBuild(id, leaseSeconds, call) {
       if (!idSchema.safeParse(id).success) return null;
@@ -132,6 +146,16 @@ export function buildClaimOperations(
       const values = [...end, charge, reason, alertAt, cache && JSON.stringify(cache)];
       const ended = await database.run(finish, values, call);
       return ended.length > 0 || (await database.run(endedAlike, end, call)).length > 0;
+    },
+    async findOrphanedRuns(runs, call) {
+      const isKnowable = ({ buildId }: RunName) => idSchema.safeParse(buildId).success;
+      const asked = runs.filter(isKnowable);
+      const values = [asked.map(({ buildId }) => buildId), asked.map(({ attempt }) => attempt)];
+      const rows = await database.run(findOrphanedRuns, values, call);
+      return [
+        ...runs.filter((run) => !isKnowable(run)),
+        ...rows.map((row) => parseRow(runNameSchema, row)),
+      ];
     },
     async releaseBuild({ id, attempt }, { countAttempt }, call) {
       return (await database.run(release, [id, attempt, countAttempt], call)).length > 0;

@@ -223,6 +223,22 @@ export const builds: readonly Mutant[] = [
       why: 'no more is charged than was held',
     },
   ]),
+  ...mutantsOf('build-find-orphaned-runs', [
+    { find: 'NOT EXISTS', replace: 'EXISTS', why: 'what is gone on with is no orphan' },
+    { find: 'id = asked.build_id AND', replace: '', why: 'another build keeps no run alive' },
+    {
+      find: 'AND run = asked.attempt',
+      replace: '',
+      why: 'another run of the build keeps none alive',
+    },
+    {
+      find: "AND state IN ('QUEUED', 'RUNNING')",
+      replace: '',
+      why: 'nothing runs on after its build has ended',
+    },
+    { find: "'QUEUED', ", replace: '', why: 'a run that was given back goes on' },
+    { find: ", 'RUNNING'", replace: '', why: 'a run that is worked on goes on' },
+  ]),
   ...mutantsOf('build-release', [
     {
       find: 'run = CASE WHEN $3 THEN NULL ELSE run END',
