@@ -13,6 +13,7 @@ import {
 import { createLocalDeployer } from '@cygni/deployer-local';
 import { createRedisQueue } from '@cygni/queue-redis';
 import {
+  createDockerCredentials,
   createImageClient,
   createOciRegistry,
   createRegistryServer,
@@ -41,7 +42,7 @@ export function compose(
 ): Composition {
   const { dataDirectory } = configuration;
   const { access, log } = options;
-  const images = createImageClient();
+  const images = createImageClient({ mirrors: mirrorsOf(configuration) });
   const registryServer = createRegistryServer({
     directory: join(dataDirectory, 'registry'),
     authorize: access.authorizeImage,
@@ -89,4 +90,18 @@ function createQueue({ redisUrl, redisCluster }: Configuration): Queue {
   return redisUrl === undefined
     ? createMemoryQueue()
     : createRedisQueue({ url: redisUrl, cluster: redisCluster });
+}
+
+/** By registry. What `docker login` left for a mirror's host opens the mirror. */
+function mirrorsOf({ registryMirrors }: Configuration) {
+  const byRegistry = Map.groupBy(registryMirrors, ({ registry }) => registry);
+  return Object.fromEntries(
+    [...byRegistry].map(([registry, mirrors]) => [
+      registry,
+      mirrors.map(({ url }) => ({
+        url,
+        credentials: createDockerCredentials(new URL(url).host),
+      })),
+    ]),
+  );
 }
