@@ -22,9 +22,8 @@ const bucket = 'bench';
 const gibibyte = 1024 ** 3;
 const rounds = 3;
 const roundShare = 1 / 5;
-const warmUpBytes = 64 * 1024 ** 2;
 const limitMegabytes = 100;
-const sizeBytes = Number(process.argv[2] ?? 5) * gibibyte;
+const sizeBytes = Math.floor(Number(process.argv[2] ?? 5) * gibibyte);
 
 const directory = await mkdtemp(join(tmpdir(), 'cygni-bench-artifacts-'));
 const { key, cert } = makeCertificate(directory);
@@ -62,29 +61,27 @@ async function compare(endpoint: string): Promise<void> {
     for await (const data of await store.get('acme/a', call)) readBytes += data.byteLength;
     if (readBytes !== bytes) throw new Error(`read ${readBytes} of ${bytes} bytes`);
   };
-  // What is loaded and compiled on first use is not the upload's.
-  await put(warmUpBytes);
-  await get(warmUpBytes);
-
+  await store.open(call);
+  const idle = process.memoryUsage.rss();
   const whole = {
-    put: await measured(() => put(sizeBytes)),
-    get: await measured(() => get(sizeBytes)),
+    put: await measured(idle, () => put(sizeBytes)),
+    get: await measured(idle, () => get(sizeBytes)),
   };
-  const roundBytes = sizeBytes * roundShare;
+  const roundBytes = Math.floor(sizeBytes * roundShare);
   const barePuts: Cost[] = [];
   const puts: Cost[] = [];
   const bareGets: Cost[] = [];
   const gets: Cost[] = [];
   for (let round = 0; round < rounds; round += 1) {
-    barePuts.push(await measured(() => putBare(`${endpoint}/bare`, roundBytes)));
-    puts.push(await measured(() => put(roundBytes)));
-    bareGets.push(await measured(() => getBare(`${endpoint}/${bucket}/acme/a`)));
-    gets.push(await measured(() => get(roundBytes)));
+    barePuts.push(await measured(idle, () => putBare(`${endpoint}/bare`, roundBytes)));
+    puts.push(await measured(idle, () => put(roundBytes)));
+    bareGets.push(await measured(idle, () => getBare(`${endpoint}/${bucket}/acme/a`)));
+    gets.push(await measured(idle, () => get(roundBytes)));
   }
   await store.close();
 
   say(
-    `${sizeBytes / gibibyte} GiB in and out again; ${rounds} rounds of ${roundBytes / gibibyte} GiB by turns`,
+    `${sizeBytes / gibibyte} GiB in and out again; ${rounds} rounds of ${(roundBytes / gibibyte).toFixed(2)} GiB by turns`,
   );
   report('put', whole.put, puts, barePuts);
   report('get', whole.get, gets, bareGets);
@@ -114,9 +111,8 @@ function say(line: string): void {
 
 async function putBare(url: string, bytes: number): Promise<void> {
   const put = request(url, { method: 'PUT', headers: { 'content-length': bytes } });
-  const answered = once(put, 'response');
-  await pipeline(Readable.from(chunks(bytes)), put);
-  const [answer] = await answered;
+  const sent = pipeline(Readable.from(chunks(bytes)), put);
+  const [[answer]] = await Promise.all([once(put, 'response'), sent]);
   answer.resume();
   await once(answer, 'end');
 }

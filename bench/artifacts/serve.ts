@@ -7,7 +7,13 @@ import { chunks } from './chunks.ts';
 /** An S3 that forgets what it is sent, over TLS, in a process of its own: moto would keep it all. Says on which port. */
 const [key = '', cert = ''] = process.argv.slice(2);
 let storedBytes = 0;
-const options = { key: readFileSync(key), cert: readFileSync(cert), requestTimeout: 0 };
+const options = {
+  key: readFileSync(key),
+  cert: readFileSync(cert),
+  requestTimeout: 0,
+  // A bare request does not repeat what met a connection that was just closed.
+  keepAliveTimeout: 0,
+};
 const server = createServer(options, (incoming, outgoing) => {
   const { method, url = '' } = incoming;
   let receivedBytes = 0;
