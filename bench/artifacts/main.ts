@@ -62,10 +62,9 @@ async function compare(endpoint: string): Promise<void> {
     if (readBytes !== bytes) throw new Error(`read ${readBytes} of ${bytes} bytes`);
   };
   await store.open(call);
-  const idle = process.memoryUsage.rss();
   const whole = {
-    put: await measured(idle, () => put(sizeBytes)),
-    get: await measured(idle, () => get(sizeBytes)),
+    put: await measured(() => put(sizeBytes)),
+    get: await measured(() => get(sizeBytes)),
   };
   const roundBytes = Math.floor(sizeBytes * roundShare);
   const barePuts: Cost[] = [];
@@ -73,10 +72,10 @@ async function compare(endpoint: string): Promise<void> {
   const bareGets: Cost[] = [];
   const gets: Cost[] = [];
   for (let round = 0; round < rounds; round += 1) {
-    barePuts.push(await measured(idle, () => putBare(`${endpoint}/bare`, roundBytes)));
-    puts.push(await measured(idle, () => put(roundBytes)));
-    bareGets.push(await measured(idle, () => getBare(`${endpoint}/${bucket}/acme/a`)));
-    gets.push(await measured(idle, () => get(roundBytes)));
+    barePuts.push(await measured(() => putBare(`${endpoint}/bare`, roundBytes)));
+    puts.push(await measured(() => put(roundBytes)));
+    bareGets.push(await measured(() => getBare(`${endpoint}/${bucket}/acme/a`)));
+    gets.push(await measured(() => get(roundBytes)));
   }
   await store.close();
 

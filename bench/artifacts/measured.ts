@@ -1,7 +1,7 @@
 export interface Cost {
   readonly ms: number;
   readonly processorMs: number;
-  /** Resident memory of the whole process at its highest, what it had while idle taken off. */
+  /** Resident memory of the whole process at its highest, what it had when it began taken off. */
   readonly grownMegabytes: number;
   /** Buffers outside V8's heap at the most, with those that are not collected yet. */
   readonly buffersMegabytes: number;
@@ -9,8 +9,9 @@ export interface Cost {
 
 const sampleEveryMs = 20;
 
-export async function measured(idleBytes: number, work: () => Promise<unknown>): Promise<Cost> {
-  let peakBytes = process.memoryUsage.rss();
+export async function measured(work: () => Promise<unknown>): Promise<Cost> {
+  const startBytes = process.memoryUsage.rss();
+  let peakBytes = startBytes;
   let buffersBytes = 0;
   const watch = setInterval(() => {
     const { rss, arrayBuffers } = process.memoryUsage();
@@ -28,7 +29,7 @@ export async function measured(idleBytes: number, work: () => Promise<unknown>):
   return {
     ms: performance.now() - start,
     processorMs: (user + system) / 1000,
-    grownMegabytes: (peakBytes - idleBytes) / 1e6,
+    grownMegabytes: (peakBytes - startBytes) / 1e6,
     buffersMegabytes: buffersBytes / 1e6,
   };
 }
