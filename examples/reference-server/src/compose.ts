@@ -15,6 +15,7 @@ import { createLocalDeployer } from '@cygni/deployer-local';
 import { createRedisQueue } from '@cygni/queue-redis';
 import { createEcrRegistry } from '@cygni/registry-ecr';
 import {
+  createDockerCredentials,
   createImageClient,
   createOciRegistry,
   createRegistryServer,
@@ -45,7 +46,7 @@ export function compose(
 ): Composition {
   const { dataDirectory } = configuration;
   const { access, log } = options;
-  const images = createImageClient();
+  const images = createImageClient({ mirrors: mirrorsOf(configuration) });
   const registryServer = configuration.ecr
     ? null
     : createRegistryServer({
@@ -117,4 +118,18 @@ function locateRegistry(
   if (username === '') return { host, insecure };
   const credentials = { username, password, expiresAt: null, reach: 'account' as const };
   return { host, insecure, credentials: () => credentials };
+}
+
+/** By registry. What `docker login` left for a mirror's host opens the mirror. */
+function mirrorsOf({ registryMirrors }: Configuration) {
+  const byRegistry = Map.groupBy(registryMirrors, ({ registry }) => registry);
+  return Object.fromEntries(
+    [...byRegistry].map(([registry, mirrors]) => [
+      registry,
+      mirrors.map(({ url }) => ({
+        url,
+        credentials: createDockerCredentials(new URL(url).host),
+      })),
+    ]),
+  );
 }

@@ -20,6 +20,26 @@ const jsonObject = z
   })
   .pipe(z.record(z.string(), z.json(), 'must be a JSON object'));
 
+/** `docker.io=https://mirror.example/hub`, several with commas between them. */
+const mirrorsSchema = z
+  .string()
+  .default('')
+  .transform((text) => text.split(/\s*,\s*/).filter((each) => each !== ''))
+  .pipe(
+    z.array(
+      z
+        .string()
+        .regex(
+          /^[A-Za-z0-9.:[\]-]+=https?:\/\/[^@?#]+$/,
+          'HOST=URL, several with commas between them',
+        )
+        .transform((each) => ({
+          registry: each.slice(0, each.indexOf('=')),
+          url: each.slice(each.indexOf('=') + 1),
+        })),
+    ),
+  );
+
 const environmentSchema = z.object({
   CYGNI_DATA_DIR: z.string().min(1).default('.cygni'),
   HOST: z.union([z.ipv4(), z.ipv6()]).default('127.0.0.1'),
@@ -67,6 +87,7 @@ const environmentSchema = z.object({
   /** Absent: a queue inside the process. */
   REDIS_URL: z.url({ protocol: /^rediss?$/ }).optional(),
   REDIS_CLUSTER: z.stringbool().default(false),
+  REGISTRY_MIRRORS: mirrorsSchema,
   BUILD_ENGINE: z.enum(['auto', 'docker', 'podman', 'buildah', 'assemble']).default('auto'),
   DEPLOY_RUNTIME: z.enum(['auto', 'docker', 'podman', 'namespaces']).default('auto'),
   BUILD_CONCURRENCY: z.coerce.number().int().min(1).max(100).default(2),
@@ -100,6 +121,9 @@ export interface Configuration {
   readonly redisCluster: boolean;
   /** Builds are Jobs on Kubernetes; absent: they run on this machine. */
   readonly kaniko: KanikoConfiguration | undefined;
+
+  /** Where base images are looked for before their own registry, in this order. */
+  readonly registryMirrors: readonly { readonly registry: string; readonly url: string }[];
   readonly buildEngine: 'auto' | 'docker' | 'podman' | 'buildah' | 'assemble';
   readonly deployRuntime: 'auto' | 'docker' | 'podman' | 'namespaces';
   readonly buildConcurrency: number;
@@ -140,6 +164,8 @@ export function readConfiguration(environment: NodeJS.ProcessEnv): Configuration
       redisUrl: variables.REDIS_URL,
       redisCluster: variables.REDIS_CLUSTER,
       kaniko: kaniko?.data && kanikoConfiguration(kaniko.data),
+
+      registryMirrors: variables.REGISTRY_MIRRORS,
       buildEngine: variables.BUILD_ENGINE,
       deployRuntime: variables.DEPLOY_RUNTIME,
       buildConcurrency: variables.BUILD_CONCURRENCY,

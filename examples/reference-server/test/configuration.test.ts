@@ -30,6 +30,8 @@ describe('the configuration', () => {
     ['ECR_REPOSITORY_POLICY', '["hunter2"]'],
     ['REDIS_URL', 'http://:hunter2@cache'],
     ['REDIS_CLUSTER', 'hunter2'],
+    ['REGISTRY_MIRRORS', 'hunter2'],
+    ['REGISTRY_MIRRORS', 'docker.io=https://user:hunter2@mirror.example'],
     ['BUILD_ENGINE', 'hunter2'],
     ['BUDGET_CAP', '-5'],
     ['REGISTRY_URL', 'ftp://hunter2'],
@@ -136,6 +138,18 @@ describe('the configuration', () => {
           conditionalWrites: true,
           lifecycle: { abortIncompleteUploadsAfterDays: 2 },
         },
+      },
+    });
+  });
+
+  it('names mirrors by registry, in the order they are tried', () => {
+    const named = 'docker.io=https://mirror.example/hub, docker.io=http://10.0.0.5:5000';
+    expect(readConfiguration({ REGISTRY_MIRRORS: named })).toMatchObject({
+      configuration: {
+        registryMirrors: [
+          { registry: 'docker.io', url: 'https://mirror.example/hub' },
+          { registry: 'docker.io', url: 'http://10.0.0.5:5000' },
+        ],
       },
     });
   });

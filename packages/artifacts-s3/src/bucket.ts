@@ -1,6 +1,12 @@
+import { Agent as HttpAgent } from 'node:http';
+import { Agent as HttpsAgent } from 'node:https';
 import { S3Client, type S3ClientConfig } from '@aws-sdk/client-s3';
+import { leaveBodiesUnsignedOverTls } from './leave-unsigned.ts';
 import type { S3ArtifactStoreSettings } from './options.ts';
 import { createRetry, type Retry } from './retry.ts';
+
+/** The SDK's own default. */
+const maximumConnections = 50;
 
 /** What every operation works with. */
 export interface Bucket {
@@ -19,6 +25,7 @@ export interface Bucket {
 
 export function createBucket(settings: S3ArtifactStoreSettings): Bucket {
   const { timeouts, serverSideEncryption: encryption } = settings;
+  const pool = { keepAlive: true, maxSockets: maximumConnections };
   const configuration: S3ClientConfig = {
     forcePathStyle: settings.forcePathStyle,
     // Retries are ours: the SDK's are over within a fifth of a second.
@@ -29,14 +36,19 @@ export function createBucket(settings: S3ArtifactStoreSettings): Bucket {
       // Without it a request that takes too long is only warned of.
       throwOnRequestTimeout: true,
       socketTimeout: timeouts.idleMs,
+      // With agents that it made itself, the SDK opens a connection for each part, used once.
+      httpAgent: new HttpAgent(pool),
+      httpsAgent: new HttpsAgent(pool),
     },
     ...(settings.region === undefined ? {} : { region: settings.region }),
     ...(settings.endpoint === undefined ? {} : { endpoint: settings.endpoint }),
     ...(settings.credentials === undefined ? {} : { credentials: settings.credentials }),
   };
+  const client = new S3Client(configuration);
+  leaveBodiesUnsignedOverTls(client);
   const keyId = encryption?.algorithm === 'aws:kms' ? encryption.keyId : undefined;
   return {
-    client: new S3Client(configuration),
+    client,
     // By default the SDK signs the checksum of an empty body into a presigned PUT, and a wish into a GET.
     signer: new S3Client({
       ...configuration,

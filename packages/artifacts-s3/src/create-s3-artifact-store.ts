@@ -23,8 +23,8 @@ export interface S3ArtifactStore extends ArtifactStore {
 }
 
 /**
- * Artifacts in a bucket of Amazon S3, or of a store that speaks its protocol. An upload holds 24 MiB of
- * memory, whatever its size, which may be 78 GiB at most. Does no I/O; `open` looks whether the bucket is there.
+ * Artifacts in a bucket of Amazon S3, or of a store that speaks its protocol. An upload holds 15 MiB of
+ * memory, whatever its size, which may be 48 GiB at most. Does no I/O; `open` looks whether the bucket is there.
  * A presigned address ends with the credentials that signed it, whatever its own time.
  * @throws `invalid_configuration`
  */

@@ -7,8 +7,14 @@ import { type Call, CygniError, isCygniError } from '@cygni/core';
 import type { Bucket } from './bucket.ts';
 import { listObjects } from './list.ts';
 
-export async function deleteObject(bucket: Bucket, Key: string, call: Call): Promise<void> {
-  const command = { Bucket: bucket.name, Key };
+/** @param etag only while the object is still this one; `conflict` otherwise */
+export async function deleteObject(
+  bucket: Bucket,
+  Key: string,
+  call: Call,
+  etag?: string,
+): Promise<void> {
+  const command = { Bucket: bucket.name, Key, ...(etag !== undefined && { IfMatch: etag }) };
   try {
     await bucket.retry('delete', call, () =>
       bucket.client.send(new DeleteObjectCommand(command), { abortSignal: call.signal }),

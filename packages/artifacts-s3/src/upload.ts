@@ -13,8 +13,8 @@ import { uploadParts } from './multipart.ts';
 import { createPartBuffers, partsOf } from './parts.ts';
 import { decide, type Write } from './write.ts';
 
-/** An upload holds three of them: two on their way and the one being filled. */
-const partBytes = 8 * 1024 ** 2;
+/** The smallest that S3 takes. An upload holds three of them: two on their way and the one being filled. */
+const partBytes = 5 * 1024 ** 2;
 /** S3's own limit. */
 const maximumParts = 10_000;
 

@@ -17,7 +17,8 @@ export interface Write {
 /**
  * Makes the request that makes the object appear. Its answer may be lost: then another try is told that the
  * object exists or that the upload does not, and the object's mark tells whose it is. When the put fails after
- * all, an object that appeared nevertheless is removed.
+ * all, an object that appeared nevertheless is removed, if there was nothing before it. What may have been
+ * replaced is never removed: that would leave neither of the two.
  */
 export async function decide(
   bucket: Bucket,
@@ -42,20 +43,30 @@ export async function decide(
     await bucket.retry(what, call, attempt);
   } catch (error) {
     const answered = isCygniError(error) && !error.retryable && !call.signal.aborted;
-    if (!answered) await retract(bucket, write, call);
+    if (!answered && write.IfNoneMatch) await retract(bucket, write, call);
     throw error;
   }
 }
 
-async function isOurs(bucket: Bucket, { Bucket, Key, Metadata }: Write, call: Call) {
+async function isOurs(bucket: Bucket, write: Write, call: Call): Promise<boolean> {
+  return (await findOurs(bucket, write, call)) !== undefined;
+}
+
+/** Undefined where there is nothing, or another's. */
+async function findOurs(
+  bucket: Bucket,
+  { Bucket, Key, Metadata }: Write,
+  call: Call,
+): Promise<{ readonly ETag: string | undefined } | undefined> {
   try {
     const found = await bucket.client.send(new HeadObjectCommand({ Bucket, Key }), {
       abortSignal: call.signal,
     });
-    return found.Metadata?.['cygni-write'] === Metadata['cygni-write'];
+    const ours = found.Metadata?.['cygni-write'] === Metadata['cygni-write'];
+    return ours ? { ETag: found.ETag } : undefined;
   } catch (error) {
     const mapped = mapError(error, 'head', call.signal);
-    if (mapped.code === 'not_found') return false;
+    if (mapped.code === 'not_found') return undefined;
     throw mapped;
   }
 }
@@ -63,7 +74,9 @@ async function isOurs(bucket: Bucket, { Bucket, Key, Metadata }: Write, call: Ca
 async function retract(bucket: Bucket, write: Write, { log }: Call): Promise<void> {
   const call: Call = { signal: AbortSignal.timeout(lastWordsMs), log };
   try {
-    if (await isOurs(bucket, write, call)) await deleteObject(bucket, write.Key, call);
+    const ours = await findOurs(bucket, write, call);
+    // Not one that took its place in between.
+    if (ours) await deleteObject(bucket, write.Key, call, ours.ETag);
   } catch (err) {
     log.warn({ err }, 'what is left of an artifact that could not be stored may be in the bucket');
   }

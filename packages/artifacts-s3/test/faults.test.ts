@@ -86,7 +86,7 @@ describe.skipIf(motoIsMissing)('faults between the store and S3 as moto plays it
       server.fault = faultFor(isPart, fault);
       const stored = await put(large);
       expect(stored.sha256).toBe(sha256(large));
-      expect(count(isPart)).toBe(4);
+      expect(count(isPart)).toBe(5);
       expect(sha256(await read(store, 'acme/a'))).toBe(sha256(large));
     });
   }
@@ -151,6 +151,12 @@ describe.skipIf(motoIsMissing)('faults between the store and S3 as moto plays it
   });
 
   describe('an upload in parts', () => {
+    it('sends them over connections that it has', async () => {
+      await put(large);
+      expect(count(isPart)).toBe(4);
+      expect(server.connections()).toBeLessThanOrEqual(2);
+    });
+
     it('is removed when a part cannot be stored, and reads no more of its body', async () => {
       const denied: Fault = {
         kind: 'answer',
@@ -237,10 +243,39 @@ describe.skipIf(motoIsMissing)('faults between the store and S3 as moto plays it
       expect((await read(store, 'acme/a')).toString()).toBe('theirs');
     });
 
-    it('removes what was stored when it fails after all', async () => {
-      server.fault = (request) => (isPut(request) ? { kind: 'loseAnswer' } : undefined);
-      await expect(put('x')).rejects.toMatchObject({ code: 'unavailable' });
-      expect(await Array.fromAsync(store.list('', testCall()))).toEqual([]);
+    it('removes what was stored when it fails after all and nothing was there before', async () => {
+      for (const body of ['small', large]) {
+        const lost = body === large ? isCompletion : isPut;
+        server.fault = (request) => (lost(request) ? { kind: 'loseAnswer' } : undefined);
+        await expect(put(body, { ifAbsent: true })).rejects.toMatchObject({ code: 'unavailable' });
+        expect(await Array.fromAsync(store.list('', testCall()))).toEqual([]);
+      }
+    });
+
+    it('never leaves nothing where something was, whether or not it was replaced', async () => {
+      for (const body of ['small', large]) {
+        const lost = body === large ? isCompletion : isPut;
+        for (const kind of ['loseAnswer', 'cut'] as const) {
+          server.fault = () => undefined;
+          await put('before');
+          server.fault = (request) => (lost(request) ? { kind } : undefined);
+          await expect(put(body)).rejects.toMatchObject({ code: 'unavailable', retryable: true });
+          const left = sha256(await read(store, 'acme/a'));
+          expect(left).toBe(sha256(kind === 'cut' ? 'before' : body));
+        }
+      }
+      expect(count(({ method, url }) => method === 'DELETE' && !url.includes('uploadId'))).toBe(0);
+    });
+
+    it("does not remove another's artifact that took the place of its own", async () => {
+      server.fault = (request) => {
+        if (isPut(request)) return { kind: 'loseAnswer' };
+        return request.method === 'DELETE' ? replaced : undefined;
+      };
+      // Between the look at whose it is and the removal.
+      const replaced: Fault = { kind: 'after', do: () => moto.client.send(replacement) };
+      await expect(put('ours', { ifAbsent: true })).rejects.toMatchObject({ code: 'unavailable' });
+      expect((await read(store, 'acme/a')).toString()).toBe('other');
     });
 
     it("leaves another's artifact where it is when it fails after all", async () => {

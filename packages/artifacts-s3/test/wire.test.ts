@@ -3,7 +3,7 @@ import { HttpResponse, http } from 'msw';
 import { setupServer } from 'msw/node';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { credentials } from './support/moto.ts';
-import { roomy, storeAt, streamOf, testCall } from './support/store.ts';
+import { roomy, sha256, storeAt, streamOf, testCall } from './support/store.ts';
 
 // Answers that moto does not give, put in at the wire. What they look like is from AWS's documentation.
 const endpoint = 'http://s3.test';
@@ -150,6 +150,22 @@ describe('errors of S3, put in at the wire', () => {
       'x-amz-server-side-encryption-aws-kms-key-id': 'key-1',
     });
     await encrypting.close();
+  });
+
+  it('hashes a body to sign it over plain HTTP only; over TLS the checksum is what is signed', async () => {
+    const sent: (string | null)[] = [];
+    const seen = ({ request }: { readonly request: Request }) => {
+      sent.push(request.headers.get('x-amz-content-sha256'));
+      expect(request.headers.get('authorization')).toMatch(/SignedHeaders=\S*x-amz-checksum-crc32/);
+      return new HttpResponse(null, { headers: { etag: '"1"' } });
+    };
+    server.use(http.put(object, seen), http.put(object.replace('http:', 'https:'), seen));
+    for (const address of [endpoint, endpoint.replace('http:', 'https:')]) {
+      const over = storeAt({ endpoint: address });
+      await over.put('acme/a', streamOf('hello'), roomy, testCall());
+      await over.close();
+    }
+    expect(sent).toEqual([sha256('hello'), 'UNSIGNED-PAYLOAD']);
   });
 
   it('says what is missing when there are no credentials', async () => {

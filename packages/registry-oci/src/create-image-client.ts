@@ -7,6 +7,7 @@ import { createGuardedAgents } from './client/guarded-agents.ts';
 import { listTags } from './client/list-tags.ts';
 import { listUnderTag, subjectOf } from './client/list-under-tag.ts';
 import { deleteManifest, getManifest, putManifest } from './client/manifests.ts';
+import { createPulls } from './client/mirrors.ts';
 import { mountBlob } from './client/mount-blob.ts';
 import { listReferrers } from './client/referrers.ts';
 import { createRetry } from './client/retry.ts';
@@ -19,7 +20,12 @@ import { imageClientOptionsSchema, parseOptions } from './options.ts';
  * `retry`: of what fails for a passing reason (4 retries, from 250 ms up to 10 s apart; a Retry-After
  * is honoured up to 60 s). `monolithicBytes`: blobs up to this size (4 MiB) are held and sent in one
  * request; larger ones stream. `chunkBytes`: these are sent in pieces of so many bytes, of which one is
- * held at a time, for a registry behind a proxy that lets no larger bodies through.
+ * held at a time, for a registry behind a proxy that lets no larger bodies through. `mirrors`: by the
+ * host of a registry, where else its manifests and blobs are read, in this order and before the registry
+ * itself; a path in `url` goes before the repository's name (`https://harbor.example/hub`). Whatever a
+ * mirror fails with, the next one is asked. Each has its own `credentials` or none; whoever may use this
+ * client may read all that they open. Digests are verified as ever, but what a tag means is what the first
+ * one that knows it says. Nothing is pushed to a mirror.
  */
 export interface ImageClientOptions extends z.input<typeof imageClientOptionsSchema> {
   /**
@@ -69,11 +75,13 @@ export function createImageClient(options: ImageClientOptions = {}): OciImageCli
   };
   const send = createSend(wire, createAuthorizer(wire));
   const retry = createRetry(settings.retry);
+  const pulls = createPulls(settings.mirrors, retry);
 
   return {
-    getManifest: (location, reference, call) => getManifest(send, retry, location, reference, call),
+    getManifest: (location, reference, call) =>
+      getManifest(send, pulls.read, location, reference, call),
     getBlob: (location, digest, call) =>
-      getBlob(send, retry, settings.retry.retries, location, digest, call),
+      getBlob(send, pulls, settings.retry.retries, location, digest, call),
     putBlob: (location, blob, call) => putBlob(send, retry, settings, location, blob, call),
     async putManifest(location, reference, manifest, call) {
       const stored = await putManifest(send, retry, location, reference, manifest, call);

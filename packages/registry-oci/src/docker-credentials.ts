@@ -6,6 +6,7 @@ import { text } from 'node:stream/consumers';
 import { CygniError, type RegistryCredentials } from '@cygni/core';
 import { z } from 'zod';
 import { isDockerHub } from './client/endpoint.ts';
+import { identityTokenUser } from './client/identity-token.ts';
 import { parseOptions } from './options.ts';
 
 const optionsSchema = z.object({ file: z.string().min(1).optional() });
@@ -38,9 +39,9 @@ const anonymous: RegistryCredentials = {
 /**
  * What `docker login` left for `host`: from `config.json`, or from the credential helper
  * (`docker-credential-…` in PATH) that it names. Read anew at each call, since helpers hand out
- * credentials that expire without saying when. Anonymous where there are none.
- * @throws `invalid_configuration` if the file cannot be understood; `unavailable` if a helper fails;
- * `unsupported` for identity tokens
+ * credentials that expire without saying when. Anonymous where there are none. An identity token comes as
+ * the password of the user `<token>`, as helpers have it; the image client exchanges it for access tokens.
+ * @throws `invalid_configuration` if the file cannot be understood; `unavailable` if a helper fails
  */
 export function createDockerCredentials(
   host: string,
@@ -63,7 +64,7 @@ export function createDockerCredentials(
       const entry = Object.hasOwn(configuration.auths, each)
         ? configuration.auths[each]
         : undefined;
-      if (entry?.identitytoken) throw identityToken();
+      if (entry?.identitytoken) return credentialsOf(identityTokenUser, entry.identitytoken);
       if (entry?.auth) return decode(entry.auth, file);
     }
     return anonymous;
@@ -129,7 +130,6 @@ async function askHelper(helper: string, server: string): Promise<RegistryCreden
   }
   const parsed = parseAnswer(answer);
   if (!parsed) throw new CygniError('unavailable', `${program} answered with no credentials`);
-  if (parsed.Username === '<token>') throw identityToken();
   return credentialsOf(parsed.Username, parsed.Secret);
 }
 
@@ -143,11 +143,4 @@ function parseAnswer(answer: string): z.output<typeof helperAnswerSchema> | unde
 
 function credentialsOf(username: string, password: string): RegistryCredentials {
   return { username, password, expiresAt: null, reach: 'account' };
-}
-
-function identityToken(): CygniError {
-  return new CygniError(
-    'unsupported',
-    'identity tokens are not understood: log in with a password or an access token',
-  );
 }

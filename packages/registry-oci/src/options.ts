@@ -1,8 +1,38 @@
-import { CygniError } from '@cygni/core';
+import { CygniError, type RegistryCredentials } from '@cygni/core';
 import { z } from 'zod';
 
 const milliseconds = z.number().positive();
 const mebibyte = 1024 * 1024;
+const hostSchema = z
+  .string()
+  .regex(/^[A-Za-z0-9.-]+(?::\d{1,5})?$|^\[[0-9a-fA-F:.]+\](?::\d{1,5})?$/, 'host or host:port');
+
+const mirrorSchema = z
+  .object({
+    url: z
+      .url({ protocol: /^https?$/, error: 'an http or https address' })
+      .refine(isPlain, 'without a user name, a query or a fragment'),
+    credentials: z
+      .custom<() => Promise<RegistryCredentials>>((value) => typeof value === 'function')
+      .optional(),
+  })
+  .transform(({ url, credentials }) => {
+    const { host, pathname, protocol } = new URL(url);
+    const prefix = pathname.replace(/^\/+|\/+$/g, '');
+    return {
+      host,
+      insecure: protocol === 'http:',
+      prefix: prefix === '' ? '' : `${prefix}/`,
+      credentials,
+    };
+  });
+
+function isPlain(address: string): boolean {
+  const url = URL.parse(address);
+  return (
+    !!url && url.username === '' && url.password === '' && url.search === '' && url.hash === ''
+  );
+}
 
 export const imageClientOptionsSchema = z.object({
   timeouts: z
@@ -25,12 +55,11 @@ export const imageClientOptionsSchema = z.object({
     .nonnegative()
     .default(4 * mebibyte),
   chunkBytes: z.int().positive().optional(),
+  mirrors: z.record(hostSchema, z.array(mirrorSchema)).default({}),
 });
 
 export const ociRegistryOptionsSchema = z.object({
-  host: z
-    .string()
-    .regex(/^[A-Za-z0-9.-]+(?::\d{1,5})?$|^\[[0-9a-fA-F:.]+\](?::\d{1,5})?$/, 'host or host:port'),
+  host: hostSchema,
   insecure: z.boolean(),
 });
 

@@ -87,7 +87,7 @@ describe('credentials that docker login left', () => {
   it.each([
     ['fails', 'exit 3', 'unavailable'],
     ['says nothing', 'exit 0', 'unavailable'],
-    ['hands out an identity token', `echo '{"Username":"<token>","Secret":"x"}'`, 'unsupported'],
+    ['answers with half of them', `echo '{"Username":"me"}'`, 'unavailable'],
   ])('are refused from a helper that %s', async (_, script, code) => {
     await helper('odd', script);
     const options = await configured({ credsStore: 'odd' });
@@ -105,6 +105,16 @@ describe('credentials that docker login left', () => {
     )().catch((error: unknown) => error);
     expect(failure).toMatchObject({ code: 'invalid_configuration' });
     expect(String(failure)).not.toContain('s3cret');
+  });
+
+  it('are an identity token where there is one, from the file or a helper', async () => {
+    const token = { username: '<token>', password: 'x', reach: 'account' };
+    const auths = { 'ghcr.io': { auth: base64('me:'), identitytoken: 'x' } };
+    const inFile = await configured({ auths });
+    expect(await createDockerCredentials('ghcr.io', inFile)()).toMatchObject(token);
+    await helper('token', `echo '{"Username":"<token>","Secret":"x"}'`);
+    const fromHelper = await configured({ credsStore: 'token' });
+    expect(await createDockerCredentials('ghcr.io', fromHelper)()).toMatchObject(token);
   });
 
   it('open a registry', async () => {

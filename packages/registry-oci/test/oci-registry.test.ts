@@ -4,7 +4,7 @@ import { endpointOf } from '../src/client/endpoint.ts';
 import { createImageClient, createOciRegistry } from '../src/index.ts';
 import { callWith } from './support/call.ts';
 import { type Embedded, embedded } from './support/embedded.ts';
-import { descriptor, imageSaying } from './support/image.ts';
+import { descriptor, imageSaying, sha256 } from './support/image.ts';
 import { pushImage, pushManifest } from './support/push.ts';
 import { reply, scriptedRegistry } from './support/scripted-registry.ts';
 
@@ -12,6 +12,11 @@ const call = callWith();
 const image = imageSaying('an image');
 const sizeOf = ({ manifest, config, layer }: typeof image) =>
   manifest.byteLength + config.byteLength + layer.byteLength;
+
+function indexOf(manifests: readonly object[]): Buffer<ArrayBuffer> {
+  const index = { schemaVersion: 2, mediaType: mediaTypes.ociIndex, manifests };
+  return Buffer.from(JSON.stringify(index));
+}
 
 function registryOver(served: Embedded) {
   return createOciRegistry({ host: served.host, insecure: true });
@@ -51,15 +56,65 @@ describe('a registry that speaks the OCI distribution spec', () => {
       },
     ];
     for (const each of [image, arm]) await pushImage(served, 'acme/site', each.digest, each);
-    const index = Buffer.from(
-      JSON.stringify({ schemaVersion: 2, mediaType: mediaTypes.ociIndex, manifests }),
-    );
+    const index = indexOf(manifests);
     await pushManifest(served, 'acme/site', 'all', index, mediaTypes.ociIndex);
     expect(await registry.resolve('acme/site', 'all', call)).toMatchObject({
       mediaType: mediaTypes.ociIndex,
       sizeBytes: index.byteLength + sizeOf(image) + sizeOf(arm) - arm.layer.byteLength,
       platforms: ['linux/amd64', 'linux/arm64/v8'],
     });
+  });
+
+  it('counts the attestations of an index, and takes them for no platform', async () => {
+    await using served = await embedded();
+    await using registry = registryOver(served);
+    const attestation = imageSaying('provenance', 'unknown');
+    for (const each of [image, attestation]) {
+      await pushImage(served, 'acme/site', each.digest, each);
+    }
+    const unknown = { os: 'unknown', architecture: 'unknown' };
+    const index = indexOf([
+      { ...descriptor(mediaTypes.ociManifest, image.manifest) },
+      { ...descriptor(mediaTypes.ociManifest, attestation.manifest), platform: unknown },
+    ]);
+    await pushManifest(served, 'acme/site', 'attested', index, mediaTypes.ociIndex);
+    expect(await registry.resolve('acme/site', 'attested', call)).toMatchObject({
+      sizeBytes: index.byteLength + sizeOf(image) + sizeOf(attestation),
+      // Where the index does not say it, the config does.
+      platforms: ['linux/amd64'],
+    });
+  });
+
+  it('resolves an index in an index, and any up to 200 manifests in all', async () => {
+    await using served = await embedded();
+    await using registry = registryOver(served);
+    await pushImage(served, 'acme/site', 'one', image);
+    const manifests: ReturnType<typeof descriptor>[] = [];
+    // Manifests that differ in nothing but an annotation.
+    for (let index = 0; index < 200; index += 1) {
+      const annotations = { 'org.example.index': String(index) };
+      const manifest = Buffer.from(
+        JSON.stringify({ ...JSON.parse(`${image.manifest}`), annotations }),
+      );
+      await pushManifest(served, 'acme/site', sha256(manifest), manifest);
+      manifests.push(descriptor(mediaTypes.ociManifest, manifest));
+    }
+    // With the two indexes themselves they are 200.
+    for (const [tag, count] of [
+      ['most', 198],
+      ['more', 199],
+    ] as const) {
+      const inner = indexOf(manifests.slice(0, count));
+      await pushManifest(served, 'acme/site', `inner-${tag}`, inner, mediaTypes.ociIndex);
+      const outer = indexOf([descriptor(mediaTypes.ociIndex, inner)]);
+      await pushManifest(served, 'acme/site', tag, outer, mediaTypes.ociIndex);
+    }
+    expect(await registry.resolve('acme/site', 'most', call)).toMatchObject({
+      mediaType: mediaTypes.ociIndex,
+      platforms: ['linux/amd64'],
+    });
+    const refused = registry.resolve('acme/site', 'more', call);
+    await expect(refused).rejects.toMatchObject({ code: 'too_large' });
   });
 
   it('tags, lists tags in pages and deletes, twice if asked to', async () => {

@@ -15,6 +15,8 @@ export type Fault =
   | { readonly kind: 'loseAnswer' }
   /** So many bytes of the body of the answer, then the connection is cut, or says no more. */
   | { readonly kind: 'cutAnswer' | 'stallAnswer'; readonly afterBytes: number }
+  /** Served once something else has been done. */
+  | { readonly kind: 'after'; readonly do: () => Promise<unknown> }
   /** No answer. */
   | { readonly kind: 'hang' }
   | {
@@ -34,6 +36,8 @@ export interface SeenRequest {
 export interface FaultServer extends AsyncDisposable {
   readonly endpoint: string;
   readonly seen: readonly SeenRequest[];
+  /** How many were opened so far. */
+  connections(): number;
   /** Asked for each request, in order; undefined: it is served. */
   fault: (request: SeenRequest) => Fault | undefined;
 }
@@ -60,6 +64,7 @@ export async function startFaultServer(behind: string): Promise<FaultServer> {
       outgoing.writeHead(fault.status, fault.headers).end(fault.body);
       return;
     }
+    if (fault?.kind === 'after') await fault.do();
     const passed = forward(new URL(url, behind), { method, headers: { ...headers } });
     passed.end(body);
     const [answer]: IncomingMessage[] = await once(passed, 'response');
@@ -69,8 +74,10 @@ export async function startFaultServer(behind: string): Promise<FaultServer> {
       outgoing.destroy();
       return;
     }
-    outgoing.writeHead(answer.statusCode ?? 500, answer.headers);
-    if (!fault) {
+    // Of one connection only (RFC 9110, section 7.6.1): moto closes its own after each answer.
+    const { connection: _, ...kept } = answer.headers;
+    outgoing.writeHead(answer.statusCode ?? 500, kept);
+    if (!fault || fault.kind === 'after') {
       outgoing.end(bytes);
       return;
     }
@@ -79,6 +86,10 @@ export async function startFaultServer(behind: string): Promise<FaultServer> {
     });
   }
 
+  let connections = 0;
+  server.on('connection', () => {
+    connections += 1;
+  });
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
   const address = server.address();
@@ -86,6 +97,7 @@ export async function startFaultServer(behind: string): Promise<FaultServer> {
   const faults: FaultServer = {
     endpoint: `http://127.0.0.1:${address.port}`,
     seen,
+    connections: () => connections,
     fault: () => undefined,
     async [Symbol.asyncDispose]() {
       server.close();

@@ -39,7 +39,8 @@ export interface ArtifactStore extends Adapter {
   readonly supports: { readonly presign: boolean; readonly ifAbsent: boolean };
   /**
    * Streams in, replacing what was there unless `ifAbsent`. A put that fails or is aborted leaves nothing behind, and what was
-   * there before as it was; a reader sees all of one body or all of the other.
+   * there before as it was; a reader sees all of one body or all of the other. Where the last answer of a store is lost, a put
+   * that may have replaced something fails and either body is there.
    * @throws `too_large` past `maximumBytes`; `conflict` with `ifAbsent`, where something is there;
    *   `unsupported` with `ifAbsent` unless `supports.ifAbsent`; what the body throws, as it is
    */

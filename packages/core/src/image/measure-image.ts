@@ -40,6 +40,7 @@ export async function measureImage(
 ): Promise<ImageExtent> {
   const sizes = new Map<string, number>();
   const platforms = new Set<string>();
+  const manifests = new Set([root.digest]);
   const pending: { readonly manifest: Manifest; readonly platform: Platform | undefined }[] = [
     { manifest: root, platform: undefined },
   ];
@@ -49,11 +50,11 @@ export async function measureImage(
     sizes.set(manifest.digest, manifest.bytes.byteLength);
     if (isIndex(manifest.mediaType)) {
       for (const child of parse(imageIndexSchema, manifest.bytes, 'index').manifests) {
-        if (sizes.has(child.digest)) continue;
-        if (sizes.size + pending.length >= maximumManifests) {
+        if (manifests.has(child.digest)) continue;
+        if (manifests.size >= maximumManifests) {
           throw new CygniError('too_large', `an index of over ${maximumManifests} manifests`);
         }
-        sizes.set(child.digest, child.size);
+        manifests.add(child.digest);
         pending.push({
           manifest: await client.getManifest(location, child.digest, call),
           platform: child.platform,

@@ -3,7 +3,8 @@ import { CygniError, type RepositoryLocation } from '@cygni/core';
 import { z } from 'zod';
 import { type Challenge, parseChallenges } from './challenge.ts';
 import { endpointOf } from './endpoint.ts';
-import { discard, exchange, failureOf, readBody, type Wire } from './exchange.ts';
+import { discard, type Exchange, exchange, failureOf, readBody, type Wire } from './exchange.ts';
+import { isIdentityToken } from './identity-token.ts';
 
 export interface Authorizer {
   /** The Authorization header that worked last time, if it is still good. */
@@ -99,25 +100,14 @@ async function fetchToken(
 ): Promise<{ readonly value: string; readonly seconds: number }> {
   const url = realmOf(challenge, location);
   const service = challenge.parameters.get('service');
-  if (service !== undefined) url.searchParams.set('service', service);
   const asked = challenge.parameters.get('scope')?.split(' ') ?? [];
-  for (const scope of new Set([...asked, ...scopes])) {
-    if (scope !== '') url.searchParams.append('scope', scope);
-  }
-  const basic = basicHeader(location);
-  const response = await exchange(
-    wire,
-    endpointOf(location).origin,
-    {
-      method: 'GET',
-      url,
-      headers: {
-        accept: 'application/json',
-        ...(basic === undefined ? {} : { authorization: basic }),
-      },
-    },
-    signal,
-  );
+  const wanted = [...new Set([...asked, ...scopes])].filter((scope) => scope !== '');
+  const identityToken = identityTokenOf(location);
+  const request =
+    identityToken === undefined
+      ? tokenRequest(url, service, wanted, basicHeader(location))
+      : refreshRequest(url, service, wanted, identityToken);
+  const response = await exchange(wire, endpointOf(location).origin, request, signal);
   if (response.statusCode >= 300 && response.statusCode < 400) {
     await discard(response);
     throw refusedBy('has a token server that redirects');
@@ -129,6 +119,41 @@ async function fetchToken(
     throw refusedBy('has a token server that answers with no token');
   }
   return token;
+}
+
+/** The distribution project's "Token authentication specification". */
+function tokenRequest(
+  realm: URL,
+  service: string | undefined,
+  scopes: readonly string[],
+  basic: string | undefined,
+): Exchange {
+  const url = new URL(realm);
+  if (service !== undefined) url.searchParams.set('service', service);
+  for (const scope of scopes) url.searchParams.append('scope', scope);
+  const authorization = basic === undefined ? {} : { authorization: basic };
+  return { method: 'GET', url, headers: { accept: 'application/json', ...authorization } };
+}
+
+/** The distribution project's "OAuth2 token authentication"; `service` and `client_id` must be there. */
+function refreshRequest(
+  url: URL,
+  service: string | undefined,
+  scopes: readonly string[],
+  identityToken: string,
+): Exchange {
+  const form = new URLSearchParams({
+    grant_type: 'refresh_token',
+    service: service ?? '',
+    client_id: 'cygni',
+    scope: scopes.join(' '),
+    refresh_token: identityToken,
+  });
+  const headers = {
+    accept: 'application/json',
+    'content-type': 'application/x-www-form-urlencoded',
+  };
+  return { method: 'POST', url, headers, body: Buffer.from(form.toString()) };
 }
 
 /** Credentials go to no realm in clear text, unless the registry itself is spoken to like that. */
@@ -153,19 +178,23 @@ function parseToken(bytes: Buffer): z.output<typeof tokenSchema> | undefined {
   }
 }
 
-function basicHeader(location: RepositoryLocation): string | undefined {
-  const { credentials } = location;
-  if (!credentials || (credentials.username === '' && credentials.password === '')) {
-    return undefined;
-  }
-  const pair = `${credentials.username}:${credentials.password}`;
-  return `Basic ${Buffer.from(pair, 'utf8').toString('base64')}`;
+/** An identity token is no password: it goes to the token server only. */
+function basicHeader({ credentials }: RepositoryLocation): string | undefined {
+  if (!credentials || isIdentityToken(credentials)) return undefined;
+  const { username, password } = credentials;
+  if (username === '' && password === '') return undefined;
+  return `Basic ${Buffer.from(`${username}:${password}`, 'utf8').toString('base64')}`;
+}
+
+function identityTokenOf({ credentials }: RepositoryLocation): string | undefined {
+  return credentials && isIdentityToken(credentials) ? credentials.password : undefined;
 }
 
 /** Who asks is part of the key: one caller's token never serves another. The password is hashed, so that no dump of the map shows it. */
 function keyOf(location: RepositoryLocation, scopes: readonly string[]): string {
+  const { username = '', password = '' } = location.credentials ?? {};
   const secret = createHash('sha256')
-    .update(basicHeader(location) ?? '')
+    .update(JSON.stringify([username, password]))
     .digest('hex');
   return JSON.stringify([location.host, location.insecure, secret, [...scopes].sort()]);
 }

@@ -4,40 +4,42 @@ import { isTransient, mapError } from '../map-error.ts';
 import { assertDigest } from '../reference.ts';
 import { endpointOf } from './endpoint.ts';
 import type { Response } from './exchange.ts';
-import type { Retry } from './retry.ts';
+import type { Pulls } from './mirrors.ts';
 import { pullScope } from './scopes.ts';
 import type { Send } from './send.ts';
 
 /**
  * Opens a blob and returns its verified stream. A connection that breaks on the way is picked up
- * where it broke, at most `resumptions` times.
+ * where it broke, at most `resumptions` times, be it at another mirror.
  */
 export async function getBlob(
   send: Send,
-  retry: Retry,
+  pulls: Pulls,
   resumptions: number,
   location: RepositoryLocation,
   digest: string,
   call: Call,
 ): Promise<AsyncIterable<Uint8Array>> {
   assertDigest(digest);
-  const { repository } = endpointOf(location);
   const what = `blob ${location.host}/${location.repository}@${digest}`;
 
+  const sources = new Set<RepositoryLocation>();
   const openAt = (offset: number): Promise<Response> =>
-    retry(what, call, () =>
-      send(
+    pulls.read(what, location, call, async (source) => {
+      const response = await send(
         {
-          location,
+          location: source,
           method: 'GET',
           target: `blobs/${digest}`,
           ...(offset === 0 ? {} : { headers: { range: `bytes=${offset}-` } }),
-          scopes: [pullScope(repository)],
+          scopes: [pullScope(endpointOf(source).repository)],
           expect: offset === 0 ? [200] : [200, 206],
         },
         call,
-      ),
-    );
+      );
+      sources.add(source);
+      return response;
+    });
 
   return verified(await openAt(0));
 
@@ -69,11 +71,15 @@ export async function getBlob(
           throw mapError(error, what, call.signal);
         }
         left -= 1;
+        for (const source of sources) pulls.avoid(source);
         call.log.debug({ received }, `${what}: the connection broke, going on`);
       }
       response = await openAt(received);
     }
     const actual = `sha256:${hash.digest('hex')}`;
-    if (actual !== digest) throw new CygniError('integrity', `${what} is really ${actual}`);
+    if (actual !== digest) {
+      for (const source of sources) pulls.avoid(source);
+      throw new CygniError('integrity', `${what} is really ${actual}`);
+    }
   }
 }

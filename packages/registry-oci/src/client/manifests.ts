@@ -10,6 +10,7 @@ import { z } from 'zod';
 import { assertDigest, assertReference, isDigest } from '../reference.ts';
 import { endpointOf } from './endpoint.ts';
 import { discard, headerOf, readBody } from './exchange.ts';
+import type { Pulls } from './mirrors.ts';
 import { isResponseFailure } from './response-failure.ts';
 import type { Retry } from './retry.ts';
 import { deleteScope, pullScope, pushScope } from './scopes.ts';
@@ -27,17 +28,18 @@ const typedSchema = z.looseObject({ mediaType: z.string().optional() });
 
 export async function getManifest(
   send: Send,
-  retry: Retry,
+  read: Pulls['read'],
   location: RepositoryLocation,
   reference: string,
   call: Call,
 ): Promise<Manifest> {
   assertReference(reference);
-  const { repository } = endpointOf(location);
-  return await retry(`manifest ${nameOf(location, reference)}`, call, async () => {
+  const what = `manifest ${nameOf(location, reference)}`;
+  return await read(what, location, call, async (source) => {
+    const { repository } = endpointOf(source);
     const response = await send(
       {
-        location,
+        location: source,
         method: 'GET',
         target: `manifests/${reference}`,
         headers: { accept },
@@ -51,10 +53,7 @@ export async function getManifest(
     const stated = headerOf(response, 'docker-content-digest');
     const wanted = isDigest(reference) ? reference : stated;
     if (wanted !== undefined && isDigest(wanted) && wanted !== digest) {
-      throw new CygniError(
-        'integrity',
-        `manifest ${nameOf(location, reference)} is really ${digest}`,
-      );
+      throw new CygniError('integrity', `${what} is really ${digest}`);
     }
     return { mediaType: mediaTypeOf(bytes, headerOf(response, 'content-type')), digest, bytes };
   });

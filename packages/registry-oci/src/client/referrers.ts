@@ -12,6 +12,7 @@ import { endpointOf } from './endpoint.ts';
 import { headerOf, readBody } from './exchange.ts';
 import { nextLink } from './list-tags.ts';
 import { getManifest } from './manifests.ts';
+import { withoutMirrors } from './mirrors.ts';
 import { isResponseFailure } from './response-failure.ts';
 import type { Retry } from './retry.ts';
 import { pullScope } from './scopes.ts';
@@ -92,7 +93,13 @@ async function byTag(
   call: Call,
 ): Promise<readonly Descriptor[]> {
   try {
-    const index = await getManifest(send, retry, location, referrersTag(digest), call);
+    const index = await getManifest(
+      send,
+      withoutMirrors(retry),
+      location,
+      referrersTag(digest),
+      call,
+    );
     if (index.mediaType !== mediaTypes.ociIndex) return [];
     return manifestsIn(index.bytes, `referrers of ${digest}`);
   } catch (error) {
