@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
 import { type Scene, setScene } from '../support/scene.ts';
+import { uncached } from '../support/uncached.ts';
 
 const services = inject('services');
 const builds = 50;
@@ -18,7 +19,9 @@ describe(`${builds} builds at once on one worker`, () => {
       BUILD_CONCURRENCY: String(builds),
     });
     const sourceId = await server.api.upload({
-      Dockerfile: 'FROM busybox:1\nARG NUMBER\nRUN echo I am number $NUMBER. | tee /number\n',
+      Dockerfile: uncached(
+        'FROM busybox:1\nARG NUMBER\nRUN echo I am number $NUMBER. | tee /number\n',
+      ),
     });
     const repository = scene.namespace.name;
     const numbers = Array.from({ length: builds }, (_, number) => String(number));

@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
 import { type RunningServer, type Scene, setScene } from '../support/scene.ts';
+import { uncached } from '../support/uncached.ts';
 
 const services = inject('services');
 
@@ -19,7 +20,13 @@ describe('what a Dockerfile may ask of a kaniko build', () => {
     request: object = {},
   ): Promise<string> {
     const repository = scene.namespace.name;
-    const { id } = await server.api.build(files, { repository, ...request });
+    const context = Object.fromEntries(
+      Object.entries(files).map(([name, content]) => [
+        name,
+        name.endsWith('Dockerfile') ? uncached(String(content)) : content,
+      ]),
+    );
+    const { id } = await server.api.build(context, { repository, ...request });
     const log = await server.api.readLog(id);
     const { failure, image } = await server.api.finish(id);
     expect(failure, log).toBeNull();

@@ -3,17 +3,12 @@ import { describe, expect, it } from 'vitest';
 import { call, createBuilder, finished } from './support/builder.ts';
 import { guardRegistry } from './support/guarded-registry.ts';
 import { cluster } from './support/namespace.ts';
+import { registryProxyImage } from './support/registry-proxy-image.ts';
 
-const image = process.env.REGISTRY_PROXY_IMAGE;
-if (!image) {
-  const missing = 'REGISTRY_PROXY_IMAGE is not set: the image of packages/registry-proxy';
-  if (process.env.CI) throw new Error(missing);
-  process.stderr.write(`SKIPPED: ${missing}\n`);
-}
 const password = 'opens-every-repository-of-the-account';
 
 describe('a registry whose credentials reach a whole account', () => {
-  it.runIf(image)('is pushed to and cached in, and no RUN step can read them', async () => {
+  it('is pushed to and cached in, and no RUN step can read them', async () => {
     await using builder = await createBuilder();
     await using guard = await guardRegistry(cluster.registry, cluster.nodeAddress, password);
     const credentials = {
@@ -27,7 +22,10 @@ describe('a registry whose credentials reach a whole account', () => {
       insecure: true,
       credentials: () => credentials,
     });
-    await using pipeline = builder.open({ registry, registryProxy: { image: image ?? '' } });
+    await using pipeline = builder.open({
+      registry,
+      registryProxy: { image: await registryProxyImage() },
+    });
     await pipeline.open(call());
     const basic = Buffer.from(`account:${password}`).toString('base64');
     const Dockerfile = [

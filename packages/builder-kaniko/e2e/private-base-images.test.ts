@@ -8,8 +8,7 @@ import { createOciRegistry, createRegistryServer } from '@cygni/registry-oci';
 import { describe, expect, it } from 'vitest';
 import { call, createBuilder, finished } from './support/builder.ts';
 import { cluster } from './support/namespace.ts';
-
-const proxyImage = process.env.REGISTRY_PROXY_IMAGE;
+import { registryProxyImage } from './support/registry-proxy-image.ts';
 
 /** A registry in which each password opens one repository for some actions, or everything. */
 async function startRegistry(reach: RegistryCredentials['reach']) {
@@ -60,15 +59,13 @@ async function startRegistry(reach: RegistryCredentials['reach']) {
   };
 }
 
-describe.each([
-  { reach: 'repository' as const, proxy: null },
-  { reach: 'account' as const, proxy: proxyImage ? { image: proxyImage } : null },
-])('base images in a registry whose credentials open one $reach', ({ reach, proxy }) => {
-  it.skipIf(reach === 'account' && !proxy)(
-    'are had from the repositories of the tenant, and from no other’s',
-    async () => {
+describe.each(['repository', 'account'] as const)(
+  'base images in a registry whose credentials open one %s',
+  (reach) => {
+    it('are had from the repositories of the tenant, and from no other’s', async () => {
       await using builder = await createBuilder();
       await using own = await startRegistry(reach);
+      const proxy = reach === 'account' ? { image: await registryProxyImage() } : null;
       await using pipeline = builder.open({
         registry: own.registry,
         registryProxy: proxy,
@@ -102,6 +99,6 @@ describe.each([
       expect(good.outcome, good.lines.join('\n')).toMatchObject({ status: 'succeeded' });
       const { outcome, lines } = await build('acme', 'app', from('rival'));
       expect(outcome, lines.join('\n')).toMatchObject({ status: 'failed', reason: 'image_pull' });
-    },
-  );
-});
+    });
+  },
+);
