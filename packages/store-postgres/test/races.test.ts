@@ -333,6 +333,16 @@ describe.skipIf(postgresUrl === null)('a race', () => {
       expect(await messages()).toEqual([id]);
     });
 
+    it('sends no message of a build that the version before gave back after its last attempt', async () => {
+      for (const _ of ['one', 'another']) await runningBuild(1);
+      await messages();
+      // It leaves what it gives back as it was: dispatched.
+      await database.query(`UPDATE cygni.builds SET state = 'QUEUED', lease_until = NULL`);
+      await elapse(100);
+      const swept = await store.sweep({ ...sweep, limit: 1 }, call);
+      expect(swept).toMatchObject({ requeued: 0, deadLettered: 1 });
+    });
+
     it('ends a deployment as cancelled that is to be cancelled when its worker dies', async () => {
       const { id } = await runningDeployment();
       await database.query('UPDATE cygni.deployments SET cancel_requested = true');
