@@ -319,39 +319,6 @@ describe.skipIf(postgresUrl === null)('a race', () => {
       await rival.commit();
     });
 
-    it.each([
-      ['queued', () => acceptBuild(store)],
-      ['running', async () => (await runningBuild()).id],
-    ])('sends a message of a %s build beside a note that nobody delivers', async (_, create) => {
-      const id = await create();
-      await store.dispatchBuilds(roomy, call);
-      await messages();
-      // As a relay leaves it that hangs while the build is dispatched.
-      await database.query(`INSERT INTO cygni.outbox (kind, work_id) VALUES ('build', $1)`, [id]);
-      await elapse(100);
-      expect(await store.sweep(sweep, call)).toMatchObject({ requeued: 1 });
-      expect(await messages()).toEqual([id]);
-    });
-
-    it('sends no message of a build that the version before gave back after its last attempt', async () => {
-      for (const _ of ['one', 'another']) await runningBuild(1);
-      await messages();
-      // It leaves what it gives back as it was: dispatched.
-      await database.query(`UPDATE cygni.builds SET state = 'QUEUED', lease_until = NULL`);
-      await elapse(100);
-      const swept = await store.sweep({ ...sweep, limit: 1 }, call);
-      expect(swept).toMatchObject({ requeued: 0, deadLettered: 1 });
-    });
-
-    it('ends a deployment as cancelled that is to be cancelled when its worker dies', async () => {
-      const { id } = await runningDeployment();
-      await database.query('UPDATE cygni.deployments SET cancel_requested = true');
-      expect(await store.sweep(sweep, call)).toMatchObject({ deadLettered: 0 });
-      await elapse(31);
-      expect(await store.sweep(sweep, call)).toMatchObject({ deadLettered: 0, requeued: 0 });
-      expect(await store.getDeployment('acme', id, call)).toMatchObject({ state: 'CANCELLED' });
-    });
-
     it('leaves a key that somebody uses to them', async () => {
       for (const key of ['busy', 'idle']) {
         const used = { route: 'r', key, fingerprint: 'f', retainSeconds: 1 };
