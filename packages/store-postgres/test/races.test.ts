@@ -367,23 +367,78 @@ describe.skipIf(postgresUrl === null)('a race', () => {
     });
   });
 
-  it('on a log is lost by the archiver that begins second', async () => {
-    const fence = await runningBuild();
-    const line = { time: 't', text: 'line' };
-    await store.appendLog({ ...fence, position: 0, lines: [line] }, call);
-    const end = { state: 'TIMED_OUT', image: null, failure: null, charge: 0 } as const;
-    await store.finishBuild(fence, end, call);
-    await using rival = await createRival(database);
-    await rival.query(
-      `INSERT INTO cygni.log_archives (tenant_id, build_id, key, lease_until)
-       VALUES ('acme', $1, 'theirs', now() + interval '30 seconds')`,
-      [fence.id],
-    );
-    const archiving = store.archiveLog({ leaseSeconds: 30 }, async () => {}, call);
-    expect(await untilItWaits(database, archiving)).toBe('waits');
-    await rival.commit();
-    expect(await archiving).toBe(false);
-    expect(await database.query('SELECT key FROM cygni.log_archives')).toEqual([{ key: 'theirs' }]);
+  describe('on a log', () => {
+    const lease = { leaseSeconds: 30 };
+    const completeIt = 'UPDATE cygni.log_archives SET lease_until = NULL';
+    const garbage = () => database.query('SELECT key FROM cygni.garbage');
+
+    async function endedLog(): Promise<string> {
+      const fence = await runningBuild();
+      const line = { time: 't', text: 'line' };
+      await store.appendLog({ ...fence, position: 0, lines: [line] }, call);
+      const end = { state: 'TIMED_OUT', image: null, failure: null, charge: 0 } as const;
+      await store.finishBuild(fence, end, call);
+      return fence.id;
+    }
+
+    it('is lost by the archiver that begins second', async () => {
+      const id = await endedLog();
+      await using rival = await createRival(database);
+      await rival.query(
+        `INSERT INTO cygni.log_archives (tenant_id, build_id, key, lease_until)
+         VALUES ('acme', $1, 'theirs', now() + interval '30 seconds')`,
+        [id],
+      );
+      const archiving = store.archiveLog(lease, async () => {}, call);
+      expect(await untilItWaits(database, archiving)).toBe('waits');
+      await rival.commit();
+      expect(await archiving).toBe(false);
+      expect(await database.query('SELECT key FROM cygni.log_archives')).toEqual([
+        { key: 'theirs' },
+      ]);
+    });
+
+    it('is won by the archiver that completes it late, but before another begins anew', async () => {
+      const id = await endedLog();
+      let given = '';
+      const failing = store.archiveLog(
+        lease,
+        async ({ key }) => {
+          given = key;
+          throw new Error('late');
+        },
+        call,
+      );
+      await expect(failing).rejects.toThrow('late');
+      await database.query(
+        `UPDATE cygni.log_archives SET lease_until = now() - interval '1 second'`,
+      );
+      await using rival = await createRival(database);
+      await rival.query(completeIt);
+      const archiving = store.archiveLog(lease, async () => {}, call);
+      expect(await untilItWaits(database, archiving)).toBe('waits');
+      await rival.commit();
+      expect(await archiving).toBe(false);
+      expect(await store.getLogArchive('acme', id, call)).toBe(given);
+      expect(await garbage()).toEqual([]);
+    });
+
+    it('has one end, also where its completion was not heard of and is tried again', async () => {
+      const id = await endedLog();
+      let given = '';
+      await store.archiveLog(
+        lease,
+        async ({ key }) => {
+          given = key;
+          await database.query(completeIt);
+        },
+        call,
+      );
+      expect(await store.getLogArchive('acme', id, call)).toBe(given);
+      expect(await garbage()).toEqual([]);
+      const { items } = await store.listEvents('acme', { limit: 100, cursor: null }, call);
+      expect(items.map(({ type }) => type)).not.toContain('build.log_archived');
+    });
   });
 
   it('with a migration holds up no server whose schema is new enough', async () => {

@@ -58,7 +58,9 @@ const refused: readonly (readonly [why: string, statement: string])[] = [
   ['a line of a log twice', copy('log_chunks', 'true', { position: 9 })],
   [
     'two running deployments of a service',
-    `UPDATE cygni.deployments SET service = 'site', revision = 1, state = 'RUNNING', attempt = 1, lease_until = now()`,
+    `UPDATE cygni.deployments
+        SET position = CASE service WHEN 'site' THEN 1 ELSE 2 END, service = 'site', revision = 1,
+            state = 'RUNNING', attempt = 1, lease_until = now()`,
   ],
   [
     'two deployments in one place',

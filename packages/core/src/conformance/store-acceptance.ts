@@ -141,6 +141,19 @@ export function testAcceptance({ describe, it, expect }: TestFunctions, current:
       expect((await accept('acme', { fingerprint: 'another' })).replayed).toBe(true);
     });
 
+    it('is refused, not replayed, where its key has run out and the money is gone', async () => {
+      const { store, newBuild, reservation, elapse } = current();
+      const poor = reservation({ cap: 150 });
+      await store.acceptBuild(await newBuild(), poor, idempotencyKey(), call);
+      expect(
+        (await store.acceptBuild(await newBuild(), poor, idempotencyKey(), call)).replayed,
+      ).toBe(true);
+      await elapse(61);
+      await expect(
+        store.acceptBuild(await newBuild(), poor, idempotencyKey(), call),
+      ).rejects.toMatchObject({ code: 'budget_exceeded' });
+    });
+
     it('is not used up by a request that was refused', async () => {
       const { store, newBuild, reservation } = current();
       const build = await newBuild();

@@ -127,6 +127,17 @@ export function testDispatch({ describe, it, expect }: TestFunctions, current: (
       expect(await tenantsServed()).toEqual(['busy', 'other', 'busy']);
     });
 
+    it('serves tenants in turn however often they were served before', async () => {
+      const { store } = current();
+      for (const tenantId of ['acme', 'busy']) await backlog(tenantId, 4);
+      for (let round = 0; round < 8; round += 1) {
+        await store.dispatchBuilds({ ...roomy, limit: 1 }, call);
+      }
+      const served = await tenantsServed();
+      expect(served).toHaveLength(8);
+      expect(served.filter((tenantId, index) => tenantId === served[index + 1])).toEqual([]);
+    });
+
     it('makes a single build wait for no more than one of a backlog', async () => {
       const { store } = current();
       const busy = await backlog('busy', 30);

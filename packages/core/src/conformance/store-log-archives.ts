@@ -142,6 +142,42 @@ export function testLogArchives({ describe, it, expect }: TestFunctions, current
     });
   });
 
+  describe('whoever is late with a log', () => {
+    it('completes nothing of what another is writing', async () => {
+      const { store, elapse, garbage } = current();
+      const id = await ended(5);
+      const before = await read(id);
+      let late = '';
+      let writing: Promise<boolean> | undefined;
+      const isLate = Promise.withResolvers<void>();
+      await store.archiveLog(
+        lease,
+        async ({ key: outdated }) => {
+          late = outdated;
+          await elapse(leaseSeconds + 1);
+          const begun = Promise.withResolvers<void>();
+          writing = store.archiveLog(
+            lease,
+            async ({ key, lines }) => {
+              begun.resolve();
+              await isLate.promise;
+              artifacts.set(key, await Array.fromAsync(lines));
+            },
+            call,
+          );
+          await Promise.race([begun.promise, writing]);
+        },
+        call,
+      );
+      const seen = { key: await keyOf(id), lines: await read(id) };
+      isLate.resolve();
+      expect(await writing).toBe(true);
+      expect(seen).toEqual({ key: null, lines: before });
+      expect(artifacts.get((await keyOf(id)) ?? '')).toEqual(before);
+      expect(await garbage()).toEqual([late]);
+    });
+  });
+
   describe('an archived log', () => {
     const kept = 1_000;
     const prune = () =>

@@ -4,6 +4,9 @@ import type { TestFunctions } from './test-functions.ts';
 
 const sweep = { queuedSeconds: 60, limit: 100 };
 
+/** Those of higher numbers come later, in whatever order a store looks at them. */
+const idOf = (digit: number) => `${String(digit).repeat(8)}-0000-4000-8000-000000000000`;
+
 export function testRecovery({ describe, it, expect }: TestFunctions, current: () => Fixture) {
   describe('the outbox', () => {
     it('keeps what could not be delivered', async () => {
@@ -208,6 +211,52 @@ export function testRecovery({ describe, it, expect }: TestFunctions, current: (
       });
       expect(await messages()).toEqual([{ v: 1, kind: 'deployment', id: second }]);
       expect((await store.claimDeployment(second, leaseSeconds, call)) !== null).toBe(true);
+    });
+
+    it('ends no more builds than asked for, and looks for them beyond those that are not over', async () => {
+      const { store, runningBuild, dispatchedBuild } = current();
+      for (const digit of [1, 2, 3]) {
+        await runningBuild({ id: idOf(digit), maximumAttempts: 1 });
+        await dispatchedBuild({ id: idOf(digit + 3) });
+      }
+      for (const id of [idOf(8), idOf(9)]) {
+        const fence = await runningBuild({ id, maximumAttempts: 1 });
+        await store.releaseBuild(fence, { countAttempt: true }, call);
+      }
+      const nothing = { requeued: 0, deadLettered: 0, expired: 0 };
+      const one = { ...sweep, limit: 1 };
+      expect(await store.sweep(one, call)).toEqual({ ...nothing, deadLettered: 1 });
+      expect(await store.sweep(one, call)).toEqual({ ...nothing, deadLettered: 1 });
+      expect(await store.sweep(one, call)).toEqual(nothing);
+    });
+
+    it('ends no more deployments than asked for, and looks for them beyond those that are not over', async () => {
+      const { store, queuedDeployment } = current();
+      async function giveBack(id: string, times: number): Promise<number> {
+        for (let attempts = 0; attempts < times; attempts += 1) {
+          const claim = await store.claimDeployment(id, leaseSeconds, call);
+          if (!claim) return attempts;
+          const fence = { id, attempt: claim.deployment.attempt };
+          await store.releaseDeployment(fence, { countAttempt: true }, call);
+        }
+        return times;
+      }
+      const queued = (digit: number) =>
+        queuedDeployment({ id: idOf(digit), service: `service-${digit}` });
+      const maximumAttempts = await giveBack(await queued(0), 1_000);
+      expect(await store.sweep(sweep, call)).toMatchObject({ deadLettered: 1 });
+      for (const digit of [1, 2, 3]) {
+        const id = await queued(digit);
+        await giveBack(id, maximumAttempts - 1);
+        await store.claimDeployment(id, leaseSeconds, call);
+        await queued(digit + 3);
+      }
+      for (const digit of [8, 9]) await giveBack(await queued(digit), maximumAttempts);
+      const nothing = { requeued: 0, deadLettered: 0, expired: 0 };
+      const one = { ...sweep, limit: 1 };
+      expect(await store.sweep(one, call)).toEqual({ ...nothing, deadLettered: 1 });
+      expect(await store.sweep(one, call)).toEqual({ ...nothing, deadLettered: 1 });
+      expect(await store.sweep(one, call)).toEqual(nothing);
     });
 
     it('forgets idempotency records that have run out', async () => {

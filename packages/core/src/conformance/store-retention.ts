@@ -116,6 +116,24 @@ export function testRetention({ describe, it, expect }: TestFunctions, current: 
       expect(await pruned()).toMatchObject({ builds: 0 });
     });
 
+    it('keeps the build that a revision names, whatever image it has', async () => {
+      const { elapse } = current();
+      const build = await endedBuild();
+      await deployed({ id: build.id, digest: `sha256:${'f'.repeat(64)}` });
+      await elapse(kept + 10);
+      expect(await pruned()).toMatchObject({ builds: 0 });
+      expect(await exists(build.id)).toBe(true);
+    });
+
+    it('removes a build whose image is only what another tenant has deployed', async () => {
+      const { elapse } = current();
+      const { id, digest } = await endedBuild();
+      await current().deployed({ ...deploymentOf(digest, null), tenantId: 'other' });
+      await elapse(kept + 10);
+      expect(await pruned()).toMatchObject({ builds: 1 });
+      expect(await exists(id)).toBe(false);
+    });
+
     it('keeps the build of an image that was deployed by its digest', async () => {
       const { elapse } = current();
       const build = await endedBuild();
@@ -151,6 +169,38 @@ export function testRetention({ describe, it, expect }: TestFunctions, current: 
       await elapse(kept + 10);
       await pruned();
       expect(await exists(builds[0]?.id ?? '')).toBe(true);
+    });
+
+    it('keeps of a service no build because another is being deployed', async () => {
+      const { elapse, queuedDeployment } = current();
+      const [first, second, third] = [await endedBuild(), await endedBuild(), await endedBuild()];
+      for (const build of [first, second, third]) await deployed(build);
+      await elapse(kept + 10);
+      await queuedDeployment({ target: { rollbackTo: 2 } });
+      expect(await pruned()).toMatchObject({ builds: 1 });
+      expect(await exists(first.id)).toBe(false);
+    });
+
+    it('moves no money, and leaves what is held for other work', async () => {
+      const { store, deployed: deploy, queuedBuild, elapse, account } = current();
+      const id = await queuedBuild();
+      await deploy();
+      await endedBuild();
+      await elapse(kept + 10);
+      expect(await pruned()).toMatchObject({ builds: 1, deployments: 1 });
+      expect(await account()).toMatchObject({ reserved: 100, spent: 45 });
+      await store.cancelBuild('acme', id, call);
+      expect(await account()).toMatchObject({ reserved: 0, spent: 45 });
+    });
+
+    it('keeps a source that is young', async () => {
+      const { store, source, elapse } = current();
+      const id = await source();
+      await elapse(kept - 10);
+      expect(await pruned()).toEqual(nothing);
+      expect((await store.getSource('acme', id, call)) !== null).toBe(true);
+      await elapse(20);
+      expect(await pruned()).toEqual({ ...nothing, sources: 1 });
     });
 
     it('keeps a source as long as a build refers to it, and removes one that none ever did', async () => {
@@ -195,6 +245,30 @@ export function testRetention({ describe, it, expect }: TestFunctions, current: 
   });
 
   describe('takeGarbage', () => {
+    it('gives different keys to those that remove at the same time', async () => {
+      const { store, source, elapse } = current();
+      const ids = [await source(), await source(), await source()];
+      await elapse(kept + 10);
+      await pruned();
+      const removed: string[] = [];
+      const taken = await store.takeGarbage(
+        1,
+        async (outer) => {
+          await store.takeGarbage(
+            5,
+            async (inner) => {
+              removed.push(...inner);
+            },
+            call,
+          );
+          removed.push(...outer);
+        },
+        call,
+      );
+      expect(taken).toBe(1);
+      expect(removed.sort()).toEqual(ids.map((id) => `sources/acme/${id}`).sort());
+    });
+
     it('keeps the keys that could not be removed', async () => {
       const { store, source, elapse, garbage } = current();
       const ids = [await source(), await source(), await source()];

@@ -15,6 +15,8 @@ const isOver = `
   AND state IN ('QUEUED', 'RUNNING') AND (counted_attempts >= maximum_attempts OR cancel_requested)`;
 
 function requeue(kind: MessageKind, which: 'queued' | 'expired', due: string): Statement {
+  // The note that an acceptance leaves of a build is no message.
+  const isDelivered = kind === 'build' ? ' AND waiting.ready' : '';
   return statement(
     `${kind}-requeue-${which}`,
     `WITH due AS (
@@ -27,7 +29,7 @@ function requeue(kind: MessageKind, which: 'queued' | 'expired', due: string): S
     INSERT INTO cygni.outbox (kind, work_id, ready)
     SELECT '${kind}', id, true FROM marked
      WHERE NOT EXISTS (SELECT FROM cygni.outbox AS waiting
-                        WHERE waiting.work_id = marked.id AND (waiting.ready OR waiting.kind = 'deployment'))
+                        WHERE waiting.work_id = marked.id${isDelivered})
     RETURNING id`,
   );
 }

@@ -15,6 +15,7 @@ const order = [
   'rules',
   'migrations',
   'holds',
+  'sweep',
   'isolation',
   'conformance',
   'races',

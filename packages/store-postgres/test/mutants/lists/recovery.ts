@@ -185,22 +185,26 @@ export const recovery: readonly Mutant[] = [
   ),
   ...mutantsOf(requeueing, [
     {
-      find: `WHERE NOT EXISTS (SELECT FROM cygni.outbox AS waiting
-                        WHERE waiting.work_id = marked.id AND (waiting.ready OR waiting.kind = 'deployment'))`,
-      replace: '',
+      find: 'WHERE NOT EXISTS (SELECT FROM cygni.outbox AS waiting',
+      replace: 'WHERE true OR EXISTS (SELECT FROM cygni.outbox AS waiting',
       why: 'messages do not pile up',
     },
     {
-      find: 'waiting.work_id = marked.id AND',
-      replace: '',
+      find: 'waiting.work_id = marked.id',
+      replace: 'true',
       why: 'each work has its own message',
     },
-    {
-      find: "AND (waiting.ready OR waiting.kind = 'deployment')",
-      replace: '',
-      why: 'what nobody delivers does not stand in the way of a message',
-    },
   ]),
+  ...mutantsOf(
+    ['build-requeue-queued', 'build-requeue-expired'],
+    [
+      {
+        find: 'AND waiting.ready',
+        replace: '',
+        why: 'what nobody delivers does not stand in the way of a message',
+      },
+    ],
+  ),
 
   ...mutantsOf(
     ['build-find-over', 'deployment-find-over'],
