@@ -26,8 +26,11 @@ const silenceMs = { first: 15_000, most: 60_000 };
 /** After the container's end: how long what is under way may take to arrive, and how long the last read is tried. */
 const drainMs = 30;
 const lastReadMs = 30_000;
-/** An answer that broke off can look whole, so two must agree. */
-const lastReads = 5;
+/**
+ * How long the last reads must agree: an answer that broke off can look whole, and a busy node writes on for a while what a
+ * container has left in its pipe. A last line without its line feed is more likely to be half of one.
+ */
+const settledMs = { whole: 200, cut: 2_000 };
 /** A pod that is not found for so long is gone, whatever the watch says. */
 const goneMs = 30_000;
 
@@ -56,8 +59,8 @@ export async function* followContainerLog(
   let position = 0;
   let silence = silenceMs.first;
   let newest: Timestamp | undefined;
-  let lastReadsLeft = lastReads;
   let lastRest: RawLine | null | undefined;
+  let unchangedSince = 0;
 
   function* take(raw: RawLine): Generator<PipelineLogLine> {
     const space = raw.bytes.subarray(0, stampBytes).indexOf(0x20);
@@ -117,12 +120,13 @@ export async function* followContainerLog(
         const progress = position > before;
         silence = progress ? silenceMs.first : Math.min(silence * 2, silenceMs.most);
         if (last && complete) {
-          lastReadsLeft -= 1;
-          if (lastReadsLeft === 0 || (!progress && sameRest(rest, lastRest))) {
+          const now = performance.now();
+          if (progress || !sameRest(rest, lastRest)) unchangedSince = now;
+          lastRest = rest;
+          if (now - unchangedSince >= (rest ? settledMs.cut : settledMs.whole)) {
             if (rest) yield* take(rest);
             return;
           }
-          lastRest = rest;
         }
         if (progress) pace.reset();
         else if (last || !options.isEnded()) await wait(pace.afterDrop());
