@@ -11,6 +11,13 @@ declare module 'vitest' {
 export default async function setUp(project: TestProject): Promise<() => Promise<void>> {
   const { cluster, s3, postgresUrl, ...owned } = await startServices();
   project.provide('services', { cluster, s3, postgresUrl });
+  // For kubectl, and for the packages' own tests, which know nothing of ours.
+  Object.assign(process.env, {
+    KUBECONFIG: cluster.kubeconfig,
+    REGISTRY: cluster.registry,
+    KANIKO_IMAGE: cluster.kanikoImage,
+    NODE_IP: cluster.nodeIp,
+  });
   return async () => {
     await owned[Symbol.asyncDispose]();
   };
