@@ -1,6 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { abortedError, type Call, type PipelineLogLine } from '@cygni/core';
 import { type ContainerLog, type LogBody, openContainerLog } from './container-log.ts';
+import { createLastReads } from './last-reads.ts';
 import { createLogCursor } from './log-cursor.ts';
 import { readBody } from './read-body.ts';
 import { createLineSplitter, type RawLine } from './split-lines.ts';
@@ -26,11 +27,6 @@ const silenceMs = { first: 15_000, most: 60_000 };
 /** After the container's end: how long what is under way may take to arrive, and how long the last read is tried. */
 const drainMs = 30;
 const lastReadMs = 30_000;
-/**
- * How long the last reads must agree: an answer that broke off can look whole, and a busy node writes on for a while what a
- * container has left in its pipe. A last line without its line feed is more likely to be half of one.
- */
-const settledMs = { whole: 200, cut: 2_000 };
 /** A pod that is not found for so long is gone, whatever the watch says. */
 const goneMs = 30_000;
 
@@ -59,8 +55,7 @@ export async function* followContainerLog(
   let position = 0;
   let silence = silenceMs.first;
   let newest: Timestamp | undefined;
-  let lastRest: RawLine | null | undefined;
-  let unchangedSince = 0;
+  const lastReads = createLastReads();
 
   function* take(raw: RawLine): Generator<PipelineLogLine> {
     const space = raw.bytes.subarray(0, stampBytes).indexOf(0x20);
@@ -112,6 +107,7 @@ export async function* followContainerLog(
         yield { position: Math.max(position, options.after) + 1, time, text: unreadMark };
         return;
       }
+      const asked = performance.now();
       const answer = await openContainerLog(source, { follow: !last, since: cursor.since() }, call);
       if (answer.status === 'lines') {
         const before = position;
@@ -120,10 +116,8 @@ export async function* followContainerLog(
         const progress = position > before;
         silence = progress ? silenceMs.first : Math.min(silence * 2, silenceMs.most);
         if (last && complete) {
-          const now = performance.now();
-          if (progress || !sameRest(rest, lastRest)) unchangedSince = now;
-          lastRest = rest;
-          if (now - unchangedSince >= (rest ? settledMs.cut : settledMs.whole)) {
+          const taken = performance.now();
+          if (lastReads.isWhole({ asked, taken, progress, rest })) {
             if (rest) yield* take(rest);
             return;
           }
@@ -152,11 +146,6 @@ interface Answered {
   readonly complete: boolean;
   /** The beginning of a line, or the last one, where the container did not end it. */
   readonly rest: RawLine | null;
-}
-
-function sameRest(rest: RawLine | null, before: RawLine | null | undefined): boolean {
-  if (rest === null || !before) return rest === before;
-  return rest.bytes.equals(before.bytes);
 }
 
 interface End {
