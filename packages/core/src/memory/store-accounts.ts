@@ -4,8 +4,25 @@ import { CygniError } from '../errors.ts';
 import type { Account } from '../model/budget.ts';
 import { type AccountRecord, type Hold, keyOf, record, type StoreState } from './store-state.ts';
 
-/** The account of the period; made on first use. Its cap is the one that it was last reserved under. */
+/** The account of the period, made and kept on first use. Its cap is the one that it was last reserved under. */
 export function openAccount(
+  state: StoreState,
+  tenantId: string,
+  currency: string,
+  limit: BudgetLimit,
+): AccountRecord {
+  const found = findAccount(state, tenantId, currency, limit);
+  keepAccount(state, found);
+  return found;
+}
+
+export function keepAccount(state: StoreState, found: AccountRecord): void {
+  const { tenantId, currency, periodStart } = found.account;
+  state.accounts.set(keyOf(tenantId, currency, periodStart), found);
+}
+
+/** The account of the period; a new one is not kept yet, so that a step which fails leaves nothing. */
+export function findAccount(
   state: StoreState,
   tenantId: string,
   currency: string,
@@ -14,21 +31,21 @@ export function openAccount(
   const periodStart = normalized(limit.periodStart);
   const key = keyOf(tenantId, currency, periodStart);
   const own = state.budgets.get(keyOf(tenantId, currency));
-  const found = state.accounts.get(key) ?? {
-    ownCap: own !== undefined,
-    alerted: { percent: 0, cap: null },
-    account: {
-      tenantId,
-      currency,
-      limit: own !== undefined ? own : limit.cap,
-      spent: 0,
-      reserved: 0,
-      periodStart,
-      periodEnd: limit.periodEnd && normalized(limit.periodEnd),
-    },
-  };
-  state.accounts.set(key, found);
-  return found;
+  return (
+    state.accounts.get(key) ?? {
+      ownCap: own !== undefined,
+      alerted: { percent: 0, cap: null },
+      account: {
+        tenantId,
+        currency,
+        limit: own !== undefined ? own : limit.cap,
+        spent: 0,
+        reserved: 0,
+        periodStart,
+        periodEnd: limit.periodEnd && normalized(limit.periodEnd),
+      },
+    }
+  );
 }
 
 /** The account as it is now: under the policy's cap where the tenant has none of its own. */

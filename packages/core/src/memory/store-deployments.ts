@@ -13,7 +13,14 @@ import { CygniError } from '../errors.ts';
 import type { Deployment, DeploymentPhase, Revision } from '../model/deployment.ts';
 import { idSchema } from '../model/names.ts';
 import type { Page, PageRequest } from '../model/page.ts';
-import { hold, mustCover, openAccount, openHold, underLimit } from './store-accounts.ts';
+import {
+  findAccount,
+  hold,
+  keepAccount,
+  mustCover,
+  openHold,
+  underLimit,
+} from './store-accounts.ts';
 import {
   checkCursor,
   type DeploymentWork,
@@ -104,7 +111,7 @@ export function deploymentMethods(state: StoreState) {
         ? rollbackTarget(deployment, known, target.rollbackTo)
         : (known?.revisions.length ?? 0) + 1;
       const superseded = queuedOf(state, { tenantId, service: name });
-      const account = openAccount(state, tenantId, reservation.currency, reservation.limit);
+      const account = findAccount(state, tenantId, reservation.currency, reservation.limit);
       if (!isRollback) {
         const freed = superseded
           .map(({ resource }) => openHold(state, resource.id))
@@ -112,6 +119,7 @@ export function deploymentMethods(state: StoreState) {
           .reduce((sum, each) => sum + (each?.amount ?? 0), 0);
         mustCover(underLimit(account, reservation.limit), reservation.amount, freed);
       }
+      keepAccount(state, account);
 
       if (idempotency) rememberKey(state, tenantId, idempotency, id);
       const owner = known ?? createService(tenantId, name);
