@@ -17,8 +17,10 @@ const options = {
 const server = createServer(options, (incoming, outgoing) => {
   const { method, url = '' } = incoming;
   let receivedBytes = 0;
+  let emptied = false;
   incoming.on('data', (data: Buffer) => {
     receivedBytes += data.byteLength;
+    emptied ||= method === 'PUT' && data.includes(0);
   });
   incoming.on('end', () => {
     if (method === 'PUT') storedBytes += receivedBytes;
@@ -31,7 +33,7 @@ const server = createServer(options, (incoming, outgoing) => {
     } else if (method === 'POST') {
       outgoing.end('<CompleteMultipartUploadResult/>');
     } else if (method === 'PUT') {
-      outgoing.end();
+      outgoing.writeHead(emptied ? 400 : 200).end();
     } else {
       outgoing.setHeader('content-length', storedBytes);
       if (method === 'HEAD') outgoing.end();
