@@ -15,6 +15,20 @@ import { listTags } from './list-tags.ts';
 import { mapError } from './map-error.ts';
 import { assertDigest, assertReference, assertRepository, assertTag } from './names.ts';
 import { type EcrRegistryOptions, resolveOptions } from './options.ts';
+import { readScanFindings, type ScanReport } from './scan-findings.ts';
+
+export interface EcrRegistry extends Registry, AsyncDisposable {
+  /**
+   * What ECR's scan of an image found, at most `limit` findings of it.
+   * @throws `not_found`: there is no such image, or it was never scanned
+   */
+  scanFindings(
+    repository: string,
+    digest: string,
+    page: { readonly limit: number },
+    call: Call,
+  ): Promise<ScanReport>;
+}
 
 /**
  * Images in Amazon ECR, in the registry of one account and region. The credentials that it hands out
@@ -22,7 +36,7 @@ import { type EcrRegistryOptions, resolveOptions } from './options.ts';
  * Does no I/O; `open` asks for the first token, and so finds out whether AWS is there and lets us in.
  * @throws `invalid_configuration`
  */
-export function createEcrRegistry(options: EcrRegistryOptions): Registry & AsyncDisposable {
+export function createEcrRegistry(options: EcrRegistryOptions): EcrRegistry {
   const settings = resolveOptions(options);
   const { host, insecure, images } = settings;
   const api = createEcrApi(settings);
@@ -117,6 +131,12 @@ export function createEcrRegistry(options: EcrRegistryOptions): Registry & Async
       within(repository, call, async () => {
         assertDigest(digest);
         await deleteImage(api, repository, digest, call);
+      }),
+
+    scanFindings: (repository, digest, page, call) =>
+      within(repository, call, async () => {
+        assertDigest(digest);
+        return readScanFindings(api, repository, digest, page, call);
       }),
   };
 }

@@ -1,2 +1,3 @@
-export { createEcrRegistry } from './create-ecr-registry.ts';
+export { createEcrRegistry, type EcrRegistry } from './create-ecr-registry.ts';
 export type { AwsCredentials, EcrRegistryOptions } from './options.ts';
+export type { ScanFinding, ScanReport } from './scan-findings.ts';

@@ -36,6 +36,7 @@ const byName: Readonly<Record<string, Meaning>> = {
   ImageNotFoundException: ['not_found', 'there is no such image', false],
   LayersNotFoundException: ['not_found', 'layers of the image are missing', false],
   ReferencedImagesNotFoundException: ['not_found', 'images of the index are missing', false],
+  ScanNotFoundException: ['not_found', 'the image was never scanned', false],
   LifecyclePolicyNotFoundException: absent,
   RepositoryPolicyNotFoundException: absent,
   RepositoryAlreadyExistsException: ['conflict', 'the repository exists', false],

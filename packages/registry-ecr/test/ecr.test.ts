@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import { ECRClient, StartImageScanCommand } from '@aws-sdk/client-ecr';
 import type { RepositoryLocation } from '@cygni/core';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { motoIsMissing } from '../../artifacts-s3/test/support/moto.ts';
@@ -12,7 +13,7 @@ import {
   startEcrFake,
 } from './support/ecr-fake/start-ecr-fake.ts';
 import { newImage, pushBlobs, pushImage } from './support/image.ts';
-import { registryOn } from './support/registry.ts';
+import { credentials, registryOn } from './support/registry.ts';
 
 const asks = (operation: string) => (request: SeenRequest) => request.operation === operation;
 const isManifestPut = ({ method, url }: SeenRequest) =>
@@ -173,6 +174,26 @@ describe.skipIf(motoIsMissing)('ECR, as a fake over moto plays it', () => {
       expect(await on.registry.listTags(repository, page, testCall())).toEqual([]);
       expect(count(asks(operation))).toBeGreaterThan(2);
     });
+  });
+
+  it('has findings for an image that was scanned, as moto makes them up', async () => {
+    const location = await newRepository();
+    const image = newImage();
+    const { digest } = image;
+    await pushImage(on.images, location, 'scanned', image, testCall());
+    const findings = () =>
+      on.registry.scanFindings(location.repository, digest, { limit: 10 }, testCall());
+    await expect(findings()).rejects.toMatchObject({ code: 'not_found' });
+    const client = new ECRClient({ endpoint: fake.endpoint, credentials, region: 'us-east-1' });
+    const imageId = { imageDigest: digest };
+    await client.send(new StartImageScanCommand({ repositoryName: location.repository, imageId }));
+    client.destroy();
+    expect(await findings()).toMatchObject({
+      status: 'complete',
+      counts: { HIGH: 1 },
+      more: false,
+    });
+    expect((await findings()).findings).toMatchObject([{ severity: 'HIGH' }]);
   });
 
   it('gives up after a bounded number of tries', async () => {

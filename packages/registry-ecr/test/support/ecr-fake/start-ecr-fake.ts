@@ -20,12 +20,14 @@ export interface EcrBackend extends AsyncDisposable {
 }
 
 export interface EcrFake extends AsyncDisposable {
-  /** Of the registry and of the API: `127.0.0.1:port`. */
+  /** Of the registry and of the API: `address:port`. */
   readonly host: string;
   readonly endpoint: string;
   readonly seen: readonly SeenRequest[];
   /** Asked for each request, in order; undefined: it is served. */
   fault: (request: SeenRequest) => Fault | undefined;
+  /** How long the tokens last that are issued from now on: at first 12 hours, as on AWS. */
+  tokenSeconds: number;
   /** Every token that was issued until now is at its end. */
   expireTokens(): void;
   /** Epoch milliseconds, by the clock of the fake. */
@@ -52,24 +54,24 @@ export async function startEcrBackend(): Promise<EcrBackend> {
 
 /**
  * Stands for Amazon ECR. What it does was read in AWS's documentation and in reports of others; AWS was never asked.
- * @param options.tokenSeconds 12 hours by default, as on AWS
+ * @param options.address where it listens; 127.0.0.1 by default
  * @param options.pageSize of ListImages; at most what was asked for
  */
 export async function startEcrFake(
   backend: EcrBackend,
-  { tokenSeconds = 43_200, pageSize = 1_000 } = {},
+  { pageSize = 1_000, address = '127.0.0.1' } = {},
 ): Promise<EcrFake> {
   let offsetMs = 0;
   const now = () => Date.now() + offsetMs;
-  const tokens = createTokens(now, tokenSeconds * 1000);
+  const tokens = createTokens(now, () => fake.tokenSeconds * 1000);
   const seen: SeenRequest[] = [];
   const moto = createMotoImages(backend.moto);
-  const storage = await listen(serveStorage(backend.content.server));
+  const storage = await listen(serveStorage(backend.content.server), address);
   const front = await listen((request, response) => {
     serve(request, response).catch((error: unknown) => {
       response.writeHead(500).end(String(error));
     });
-  });
+  }, address);
   const control = createControlPlane(moto, tokens, front.host, backend.content.url, pageSize);
   const serveData = createDataPlane({
     moto,
@@ -109,6 +111,7 @@ export async function startEcrFake(
     endpoint: `http://${front.host}`,
     seen,
     fault: () => undefined,
+    tokenSeconds: 43_200,
     expireTokens: () => tokens.expireAll(),
     now,
     elapse(seconds) {

@@ -1,12 +1,12 @@
 import { randomBytes } from 'node:crypto';
 
 /** Tokens that were really issued, and that end. */
-export function createTokens(now: () => number, lifetimeMs: number) {
+export function createTokens(now: () => number, lifetimeMs: () => number) {
   const issued = new Map<string, number>();
   return {
     issue() {
       const token = randomBytes(64).toString('base64url');
-      const expiresAt = now() + lifetimeMs;
+      const expiresAt = now() + lifetimeMs();
       issued.set(token, expiresAt);
       return { token, expiresAt };
     },
