@@ -15,7 +15,7 @@ const linesOfChunk = 500;
 const chunks = Array.from({ length: 40 }, (_, chunk) => chunkOf(chunk * linesOfChunk));
 const megabyte = 1_000_000;
 /** Until the heap has the size that it keeps. */
-const warmUpSeconds = 5;
+const warmUpSeconds = 12;
 
 export interface LogFigures {
   /** Megabytes a second of log text, and of the same text in rows of a table that has nothing else. */
