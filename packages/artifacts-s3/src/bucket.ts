@@ -1,9 +1,10 @@
 import { Agent as HttpAgent } from 'node:http';
 import { Agent as HttpsAgent } from 'node:https';
 import { S3Client, type S3ClientConfig } from '@aws-sdk/client-s3';
+import type { Retry } from '@cygni/core';
 import { leaveBodiesUnsignedOverTls } from './leave-unsigned.ts';
 import type { S3ArtifactStoreSettings } from './options.ts';
-import { createRetry, type Retry } from './retry.ts';
+import { createS3Retry } from './retry.ts';
 
 /** The SDK's own default. */
 const maximumConnections = 50;
@@ -55,7 +56,7 @@ export function createBucket(settings: S3ArtifactStoreSettings): Bucket {
       requestChecksumCalculation: 'WHEN_REQUIRED',
       responseChecksumValidation: 'WHEN_REQUIRED',
     }),
-    retry: createRetry(settings.retry),
+    retry: createS3Retry(settings.retry),
     name: settings.bucket,
     prefix: settings.prefix,
     encryption: {

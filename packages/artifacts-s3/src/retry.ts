@@ -1,59 +1,12 @@
-import { setTimeout as delay } from 'node:timers/promises';
-import { type Call, isCygniError } from '@cygni/core';
-import pRetry from 'p-retry';
+import { createRetry, type Retry } from '@cygni/core';
 import { mapError } from './map-error.ts';
 import type { S3ArtifactStoreSettings } from './options.ts';
-
-export type Retry = <Value>(
-  what: string,
-  call: Call,
-  attempt: () => Promise<Value>,
-) => Promise<Value>;
 
 /** What a store may ask for at most; longer than that, the caller is told at once. */
 const longestRetryAfterMs = 30_000;
 
-/** Repeats what failed for a passing reason, a bounded number of times, with jitter. Rejects with a CygniError. */
-export function createRetry(settings: S3ArtifactStoreSettings['retry']): Retry {
-  return async (what, call, attempt) => {
-    let wantedMs = 0;
-    const mapped = async () => {
-      try {
-        return await attempt();
-      } catch (error) {
-        wantedMs = retryAfterMs(error);
-        throw mapError(error, what, call.signal);
-      }
-    };
-    try {
-      return await pRetry(mapped, {
-        retries: settings.retries,
-        minTimeout: settings.firstDelayMs,
-        maxTimeout: settings.longestDelayMs,
-        randomize: true,
-        signal: call.signal,
-        shouldRetry: async ({ error, attemptNumber, retryDelay }) => {
-          if (!isCygniError(error) || !error.retryable) return false;
-          if (wantedMs > longestRetryAfterMs) return false;
-          call.log.debug(
-            {
-              attempt: attemptNumber,
-              reason: error.message,
-              delayMs: Math.max(wantedMs, retryDelay),
-            },
-            `${what}: trying again`,
-          );
-          if (wantedMs > retryDelay) {
-            // p-retry then waits its own jittered delay on top.
-            await delay(wantedMs - retryDelay, undefined, { signal: call.signal });
-          }
-          return true;
-        },
-      });
-    } catch (error) {
-      throw mapError(error, what, call.signal);
-    }
-  };
+export function createS3Retry(settings: S3ArtifactStoreSettings['retry']): Retry {
+  return createRetry({ ...settings, longestRetryAfterMs }, { mapError, retryAfterMs });
 }
 
 /** `retry-after` in seconds, the only form that S3 and its relatives send. */

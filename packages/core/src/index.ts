@@ -38,3 +38,4 @@ export type { Deployments } from './platform/deployments.ts';
 export type { Services } from './platform/services.ts';
 export type { PlatformSettings } from './platform/settings.ts';
 export type { Sources } from './platform/sources.ts';
+export * from './retry.ts';

@@ -1,6 +1,7 @@
 import { ECRClient } from '@aws-sdk/client-ecr';
+import type { Retry } from '@cygni/core';
 import type { EcrRegistrySettings } from './options.ts';
-import { createRetry, type Retry } from './retry.ts';
+import { createEcrRetry } from './retry.ts';
 
 /** What every operation works with. */
 export interface EcrApi {
@@ -28,5 +29,5 @@ export function createEcrApi(settings: EcrRegistrySettings): EcrApi {
       : { endpoint }),
     ...(credentials === undefined ? {} : { credentials }),
   });
-  return { client, retry: createRetry(settings.retry), registryId: settings.registryId };
+  return { client, retry: createEcrRetry(settings.retry), registryId: settings.registryId };
 }

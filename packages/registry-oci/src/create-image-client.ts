@@ -10,7 +10,7 @@ import { deleteManifest, getManifest, putManifest } from './client/manifests.ts'
 import { createPulls } from './client/mirrors.ts';
 import { mountBlob } from './client/mount-blob.ts';
 import { listReferrers } from './client/referrers.ts';
-import { createRetry } from './client/retry.ts';
+import { createImageRetry } from './client/retry.ts';
 import { createSend } from './client/send.ts';
 import { putBlob } from './client/upload-blob.ts';
 import { imageClientOptionsSchema, parseOptions } from './options.ts';
@@ -74,7 +74,7 @@ export function createImageClient(options: ImageClientOptions = {}): OciImageCli
     idleBodyMs: settings.timeouts.idleBodyMs,
   };
   const send = createSend(wire, createAuthorizer(wire));
-  const retry = createRetry(settings.retry);
+  const retry = createImageRetry(settings.retry);
   const pulls = createPulls(settings.mirrors, retry);
 
   return {

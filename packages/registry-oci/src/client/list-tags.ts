@@ -1,9 +1,8 @@
-import type { Call, RepositoryLocation } from '@cygni/core';
+import type { Call, RepositoryLocation, Retry } from '@cygni/core';
 import { z } from 'zod';
 import { endpointOf } from './endpoint.ts';
 import { headerOf, readBody } from './exchange.ts';
 import { isResponseFailure, ResponseFailure } from './response-failure.ts';
-import type { Retry } from './retry.ts';
 import { pullScope } from './scopes.ts';
 import { resolveUrl, type Send } from './send.ts';
 

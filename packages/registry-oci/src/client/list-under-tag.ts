@@ -5,11 +5,11 @@ import {
   imageManifestSchema,
   mediaTypes,
   type RepositoryLocation,
+  type Retry,
 } from '@cygni/core';
 import { z } from 'zod';
 import { putManifest } from './manifests.ts';
 import { listReferrers, referrersTag } from './referrers.ts';
-import type { Retry } from './retry.ts';
 import type { Send } from './send.ts';
 
 const subjectSchema = z.object({ subject: z.looseObject({ digest: z.string() }).optional() });

@@ -5,6 +5,7 @@ import {
   type Manifest,
   mediaTypes,
   type RepositoryLocation,
+  type Retry,
 } from '@cygni/core';
 import { z } from 'zod';
 import { assertDigest, assertReference, isDigest } from '../reference.ts';
@@ -12,7 +13,6 @@ import { endpointOf } from './endpoint.ts';
 import { discard, headerOf, readBody } from './exchange.ts';
 import type { Pulls } from './mirrors.ts';
 import { isResponseFailure } from './response-failure.ts';
-import type { Retry } from './retry.ts';
 import { deleteScope, pullScope, pushScope } from './scopes.ts';
 import type { Send } from './send.ts';
 

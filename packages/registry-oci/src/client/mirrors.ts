@@ -1,8 +1,7 @@
-import type { Call, RepositoryLocation } from '@cygni/core';
+import type { Call, RepositoryLocation, Retry } from '@cygni/core';
 import { isTransient, mapError } from '../map-error.ts';
 import type { ImageClientSettings } from '../options.ts';
 import { endpointOf, isDockerHub } from './endpoint.ts';
-import type { Retry } from './retry.ts';
 
 type Mirror = ImageClientSettings['mirrors'][string][number];
 

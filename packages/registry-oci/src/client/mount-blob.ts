@@ -1,8 +1,7 @@
-import type { Call, RepositoryLocation } from '@cygni/core';
+import type { Call, RepositoryLocation, Retry } from '@cygni/core';
 import { assertDigest } from '../reference.ts';
 import { endpointOf, siblingOf } from './endpoint.ts';
 import { discard, headerOf } from './exchange.ts';
-import type { Retry } from './retry.ts';
 import { pullScope, pushScope } from './scopes.ts';
 import { resolveUrl, type Send } from './send.ts';
 import { cancel } from './upload-session.ts';

@@ -6,6 +6,7 @@ import {
   isCygniError,
   mediaTypes,
   type RepositoryLocation,
+  type Retry,
 } from '@cygni/core';
 import { assertDigest } from '../reference.ts';
 import { endpointOf } from './endpoint.ts';
@@ -14,7 +15,6 @@ import { nextLink } from './list-tags.ts';
 import { getManifest } from './manifests.ts';
 import { withoutMirrors } from './mirrors.ts';
 import { isResponseFailure } from './response-failure.ts';
-import type { Retry } from './retry.ts';
 import { pullScope } from './scopes.ts';
 import { resolveUrl, type Send } from './send.ts';
 

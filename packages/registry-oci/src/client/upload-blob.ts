@@ -5,6 +5,7 @@ import {
   CygniError,
   isCygniError,
   type RepositoryLocation,
+  type Retry,
 } from '@cygni/core';
 import type { ImageClientSettings } from '../options.ts';
 import { assertDigest } from '../reference.ts';
@@ -12,7 +13,6 @@ import { fromCaller, SourceFailure, wrongContent } from './chunks.ts';
 import { endpointOf } from './endpoint.ts';
 import { discard } from './exchange.ts';
 import { isResponseFailure, ResponseFailure } from './response-failure.ts';
-import type { Retry } from './retry.ts';
 import { pushScope } from './scopes.ts';
 import type { Send } from './send.ts';
 import { sendRest } from './send-rest.ts';
