@@ -4,6 +4,7 @@ import { createRedisQueue } from '@cygni/queue-redis';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, inject, it } from 'vitest';
 import { loseConsumer } from './support/lose-consumer.ts';
 import { canStartRedis, type RedisServer, startRedis } from './support/redis-server.ts';
+import { removeKeys } from './support/remove-keys.ts';
 
 const given = inject('redisUrl');
 
@@ -26,7 +27,10 @@ describe.skipIf(given === null && !canStartRedis)('the Redis queue', () => {
         return {
           queue,
           loseConsumer: () => loseConsumer(url, prefix),
-          dispose: () => queue.close(),
+          async dispose() {
+            await queue.close();
+            await removeKeys(url, prefix);
+          },
         };
       },
     },
