@@ -11,6 +11,7 @@ export type ErrorCode =
   | 'forbidden'
   | 'not_found'
   | 'conflict'
+  | 'precondition_failed'
   | 'idempotency_mismatch'
   | 'budget_exceeded'
   | 'rate_limited'
