@@ -69,6 +69,11 @@ export class CygniError extends Error {
   }
 }
 
+/** What a store throws where a resource is not as the caller expected it. */
+export function preconditionError(): CygniError {
+  return new CygniError('precondition_failed', 'the resource has changed since it was read');
+}
+
 export function isCygniError(error: unknown, code?: ErrorCode): error is CygniError {
   if (typeof error !== 'object' || error === null || !(brand in error)) return false;
   return code === undefined || ('code' in error && error.code === code);

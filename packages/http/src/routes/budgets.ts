@@ -1,5 +1,5 @@
 import { accountSchema, budgetRequestSchema } from '@cygni/core';
-import { entityTag } from '../entity-tag.ts';
+import { entityTag, expectedBy } from '../entity-tag.ts';
 import { exampleAccount } from '../examples.ts';
 import { defineOperation } from '../operation.ts';
 
@@ -34,6 +34,7 @@ const setBudget = defineOperation({
   tag,
   summary: 'Set the cap of this and later periods',
   scope: 'budgets:write',
+  conditional: true,
   body: budgetRequestSchema,
   success: {
     status: 200,
@@ -44,8 +45,10 @@ const setBudget = defineOperation({
   },
   problems: [],
   example: { body: { limit: exampleAccount.limit } },
-  async answer({ platform, principal, call }, { body }) {
-    const account = await platform.budgets.set(principal.tenantId, body, call);
+  async answer({ platform, principal, call, request }, { body }) {
+    const { tenantId } = principal;
+    const expected = await expectedBy(request, () => platform.budgets.get(tenantId, call));
+    const account = await platform.budgets.set(tenantId, body, expected, call);
     return { status: 200, body: account, headers: { ETag: entityTag(account) } };
   },
 });

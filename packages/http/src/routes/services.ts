@@ -5,7 +5,7 @@ import {
   serviceSchema,
 } from '@cygni/core';
 import { z } from 'zod';
-import { entityTag } from '../entity-tag.ts';
+import { entityTag, expectedBy } from '../entity-tag.ts';
 import { exampleRevision, exampleRollback, exampleService } from '../examples.ts';
 import { actOnce } from '../idempotency.ts';
 import { defineOperation } from '../operation.ts';
@@ -75,6 +75,7 @@ const rollBackService = defineOperation({
   description: 'Never refused for the budget’s sake.',
   scope: 'deployments:write',
   idempotent: true,
+  conditional: true,
   parameters,
   body: rollbackRequestSchema,
   success: {
@@ -87,11 +88,12 @@ const rollBackService = defineOperation({
   problems: [404, 409, 422],
   example: { ...example, body: { revision: 3, message: exampleRollback.message } },
   async answer(exchange, { parameters: { name }, body }) {
-    const { platform, principal, call, mount } = exchange;
+    const { platform, principal, call, mount, request } = exchange;
     const key = { tenantId: principal.tenantId, service: name };
-    const request = { route: `POST /v1/services/${name}:rollback`, body };
-    const { resource } = await actOnce(exchange, request, (idempotency) =>
-      platform.deployments.rollBack(key, body, idempotency, call),
+    const route = `POST /v1/services/${name}:rollback`;
+    const expected = await expectedBy(request, () => platform.services.get(key, call));
+    const { resource } = await actOnce(exchange, { route, body }, (idempotency) =>
+      platform.deployments.rollBack(key, body, expected, idempotency, call),
     );
     return {
       status: 202,
