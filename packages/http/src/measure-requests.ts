@@ -24,10 +24,8 @@ export function measureRequests(registry: Registry, log: Logger): RequestHandler
       );
       const { requestId, principal } = contextOf(request);
       const tenantId = principal?.tenantId;
-      log.info(
-        { requestId, tenantId, method: request.method, route, status, durationMs },
-        'request',
-      );
+      const { method, ip: client } = request;
+      log.info({ requestId, tenantId, client, method, route, status, durationMs }, 'request');
     });
     next();
   };
