@@ -14,17 +14,14 @@ export function measureRequests(registry: Registry, log: Logger): RequestHandler
   });
   return (request, response, next) => {
     const startedAt = performance.now();
+    const { method, ip: client } = request;
     response.once('close', () => {
       const durationMs = performance.now() - startedAt;
       const route = routeOf(request);
       const status = response.writableFinished ? response.statusCode : 499;
-      duration.observe(
-        { method: request.method, route, status_code: String(status) },
-        durationMs / 1000,
-      );
+      duration.observe({ method, route, status_code: String(status) }, durationMs / 1000);
       const { requestId, principal } = contextOf(request);
       const tenantId = principal?.tenantId;
-      const { method, ip: client } = request;
       log.info({ requestId, tenantId, client, method, route, status, durationMs }, 'request');
     });
     next();
