@@ -2,6 +2,7 @@ import { resolve } from 'node:path';
 import type { S3ArtifactStoreOptions } from '@cygni/artifacts-s3';
 import type { EcrRegistryOptions } from '@cygni/registry-ecr';
 import { z } from 'zod';
+import { type Exposure, exposureConfiguration, exposureVariables } from './exposure.ts';
 import { type KanikoConfiguration, kanikoConfiguration, kanikoVariables } from './kaniko.ts';
 
 const microUnits = z.coerce.number().int().nonnegative();
@@ -41,6 +42,7 @@ const mirrorsSchema = z
   );
 
 const environmentSchema = z.object({
+  ...exposureVariables.shape,
   CYGNI_DATA_DIR: z.string().min(1).default('.cygni'),
   HOST: z.union([z.ipv4(), z.ipv6()]).default('127.0.0.1'),
   PORT: z.coerce.number().int().min(0).max(65_535).default(8080),
@@ -129,6 +131,7 @@ export interface Configuration {
   readonly buildConcurrency: number;
   readonly buildsPerTenant: number;
   readonly budgetCap: number | null;
+  readonly exposure: Exposure;
 }
 
 export type ConfigurationResult =
@@ -171,6 +174,7 @@ export function readConfiguration(environment: NodeJS.ProcessEnv): Configuration
       buildConcurrency: variables.BUILD_CONCURRENCY,
       buildsPerTenant: variables.BUILDS_PER_TENANT,
       budgetCap: variables.BUDGET_CAP ?? null,
+      exposure: exposureConfiguration(variables),
     },
   };
 }

@@ -3,12 +3,14 @@ import { mkdir } from 'node:fs/promises';
 import { createServer, type RequestListener, type Server } from 'node:http';
 import { join } from 'node:path';
 import { type Logger, roles } from '@cygni/core';
-import { createRouter } from '@cygni/http';
+import { createRouter, type RateLimits } from '@cygni/http';
 import { startEmbeddedPostgres } from '@cygni/store-postgres/embedded';
 import express from 'express';
 import { openAccess } from './access.ts';
 import { compose } from './compose.ts';
 import { type Configuration, formatAddress } from './configuration.ts';
+import { listenerOptions } from './listener-options.ts';
+import { createRateLimitStores } from './rate-limit-store.ts';
 
 const startTimeoutMs = 60_000;
 /** A request in flight may finish for this long; then its connection is cut. */
@@ -35,9 +37,7 @@ export async function startServer(
     let answer: RequestListener = (_request, response) => {
       response.writeHead(503, { 'Retry-After': '1' }).end();
     };
-    const server = createServer({ requestTimeout: 3_600_000, headersTimeout: 10_000 }, (...both) =>
-      answer(...both),
-    );
+    const server = createServer(listenerOptions, (...both) => answer(...both));
     const port = await listen(server, configuration);
     cleanUp.defer(() => closeServer(server));
 
@@ -50,9 +50,12 @@ export async function startServer(
     await registryServer?.open();
     cleanUp.defer(() => registryServer?.close());
     const { authenticator } = access;
+    const { corsOrigins, trustProxy } = configuration.exposure;
+    const rateLimits = limitRates(configuration, log, cleanUp);
     const app = express()
       .disable('x-powered-by')
-      .use(createRouter({ platform, authenticator, log }));
+      .set('trust proxy', trustProxy)
+      .use(createRouter(platform, { authenticator, log, rateLimits, corsOrigins }));
     answer = (request, response) => {
       if (registryServer && request.url?.startsWith('/v2'))
         registryServer.handle(request, response);
@@ -77,6 +80,19 @@ export async function startServer(
     await cleanUp.disposeAsync();
     throw error;
   }
+}
+
+function limitRates(
+  { exposure, redisUrl, redisCluster }: Configuration,
+  log: Logger,
+  cleanUp: AsyncDisposableStack,
+): RateLimits {
+  const limits = { ...exposure.rateLimits, windowSeconds: 60 };
+  if (redisUrl === undefined) return limits;
+  const { createStore } = cleanUp.use(
+    createRateLimitStores({ url: redisUrl, cluster: redisCluster }, log),
+  );
+  return { ...limits, createStore };
 }
 
 async function openDatabase(
