@@ -1,6 +1,11 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { isCygniError, type RegistryAction, type RegistryCredentials } from '@cygni/core';
+import {
+  isCygniError,
+  type Logger,
+  type RegistryAction,
+  type RegistryCredentials,
+} from '@cygni/core';
 import {
   type Authenticator,
   createAuthenticator,
@@ -8,6 +13,7 @@ import {
   type Scope,
   scopes,
   type TokenIssuer,
+  type TrustedIssuer,
 } from '@cygni/http';
 import { loadSigningKey, signingAlgorithm, writePrivately } from './signing-key.ts';
 
@@ -32,17 +38,19 @@ export interface Access {
   }): Promise<'allow' | 'unauthenticated' | 'forbidden'>;
 }
 
-/** Tokens signed by the key in the data directory. Writes a ready-to-use one to `<data directory>/token`. */
-export async function openAccess(dataDirectory: string): Promise<Access> {
-  const { privateKey, publicKey } = await loadSigningKey(dataDirectory);
-  const algorithms = [signingAlgorithm];
-  const authenticator = createAuthenticator({ issuer, audience, key: publicKey, algorithms });
-  const tokens = createTokenIssuer({
-    issuer,
-    audience,
-    key: privateKey,
-    algorithm: signingAlgorithm,
-  });
+/**
+ * Tokens signed by the key in the data directory, and those of foreign issuers. Writes a ready-to-use one to
+ * `<data directory>/token`. Images are only opened by the server's own.
+ */
+export async function openAccess(
+  dataDirectory: string,
+  foreign: readonly TrustedIssuer[],
+  log: Logger,
+): Promise<Access> {
+  const { publicKey: key } = await loadSigningKey(dataDirectory);
+  const own: TrustedIssuer = { issuer, audience, key, algorithms: [signingAlgorithm] };
+  const authenticator = createAuthenticator({ issuers: [own, ...foreign], log });
+  const tokens = await openTokenIssuer(dataDirectory);
   await keepOwnerToken(join(dataDirectory, 'token'), authenticator, tokens);
 
   return {
@@ -74,6 +82,12 @@ export async function openAccess(dataDirectory: string): Promise<Access> {
       }
     },
   };
+}
+
+/** Signs tokens with the key in the data directory. */
+export async function openTokenIssuer(dataDirectory: string): Promise<TokenIssuer> {
+  const { privateKey } = await loadSigningKey(dataDirectory);
+  return createTokenIssuer({ issuer, audience, key: privateKey, algorithm: signingAlgorithm });
 }
 
 function scopeOf(action: RegistryAction): Scope {

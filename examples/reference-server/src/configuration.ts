@@ -1,5 +1,6 @@
 import { resolve } from 'node:path';
 import type { S3ArtifactStoreOptions } from '@cygni/artifacts-s3';
+import { foreignIssuersSchema, type TrustedIssuer } from '@cygni/http';
 import type { EcrRegistryOptions } from '@cygni/registry-ecr';
 import { z } from 'zod';
 import { type KanikoConfiguration, kanikoConfiguration, kanikoVariables } from './kaniko.ts';
@@ -8,17 +9,15 @@ const microUnits = z.coerce.number().int().nonnegative();
 
 const hostSchema = z.union([z.ipv4(), z.ipv6(), z.hostname()]);
 
-const jsonObject = z
-  .string()
-  .transform((text, context): unknown => {
-    try {
-      return JSON.parse(text);
-    } catch {
-      context.addIssue({ code: 'custom', message: 'must be JSON' });
-      return z.NEVER;
-    }
-  })
-  .pipe(z.record(z.string(), z.json(), 'must be a JSON object'));
+const json = z.string().transform((text, context): unknown => {
+  try {
+    return JSON.parse(text);
+  } catch {
+    context.addIssue({ code: 'custom', message: 'must be JSON' });
+    return z.NEVER;
+  }
+});
+const jsonObject = json.pipe(z.record(z.string(), z.json(), 'must be a JSON object'));
 
 /** `docker.io=https://mirror.example/hub`, several with commas between them. */
 const mirrorsSchema = z
@@ -54,6 +53,8 @@ const environmentSchema = z.object({
   REGISTRY_USERNAME: z.string().optional(),
   REGISTRY_PASSWORD: z.string().optional(),
   LOG_LEVEL: z.enum(['debug', 'info', 'warn', 'error', 'silent']).default('info'),
+  /** Whose tokens are let in besides the server's own. */
+  CYGNI_ISSUERS: json.pipe(foreignIssuersSchema).optional(),
   /** Absent: an embedded PostgreSQL in the data directory. */
   DATABASE_URL: z.url({ protocol: /^postgres(ql)?$/ }).optional(),
   CYGNI_BUILDER: z.enum(['local', 'kaniko']).default('local'),
@@ -111,6 +112,8 @@ export interface Configuration {
   readonly port: number;
   readonly advertisedHost: string;
   readonly registry: ExternalRegistry | undefined;
+  /** Besides the server itself. */
+  readonly trustedIssuers: readonly TrustedIssuer[];
   readonly logLevel: string;
   readonly databaseUrl: string | undefined;
   /** Undefined: artifacts on disk. */
@@ -157,6 +160,7 @@ export function readConfiguration(environment: NodeJS.ProcessEnv): Configuration
       port: variables.PORT,
       advertisedHost: variables.ADVERTISED_HOST ?? reachable(variables.HOST),
       registry: externalRegistry(variables),
+      trustedIssuers: variables.CYGNI_ISSUERS ?? [],
       logLevel: variables.LOG_LEVEL,
       databaseUrl: variables.DATABASE_URL,
       s3: s3Options(variables),

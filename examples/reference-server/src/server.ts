@@ -30,7 +30,7 @@ export async function startServer(
   try {
     await mkdir(configuration.dataDirectory, { recursive: true, mode: 0o700 });
     const database = await openDatabase(configuration, log, signal, cleanUp);
-    const access = await openAccess(configuration.dataDirectory);
+    const access = await openAccess(configuration.dataDirectory, configuration.trustedIssuers, log);
 
     let answer: RequestListener = (_request, response) => {
       response.writeHead(503, { 'Retry-After': '1' }).end();
