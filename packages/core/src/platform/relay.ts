@@ -11,7 +11,7 @@ const longestPauseMs = 1_000;
 export async function relayOutbox(context: PlatformContext, call: Call): Promise<void> {
   const { store, queue, bell, settings } = context;
   let failures = 0;
-  let rung: Promise<void> | null = null;
+  let rung: Promise<boolean> | null = null;
   while (!call.signal.aborted) {
     // From before it looks: who rings meanwhile may have something that it did not see.
     rung ??= bell.wait('outbox', settings.relayIntervalMs, call.signal);

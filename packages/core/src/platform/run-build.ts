@@ -4,10 +4,10 @@ import type { BuildClaim, UnfinishedRun } from '../contracts/store.ts';
 import { abortedError, isCygniError } from '../errors.ts';
 import type { Build, BuiltImage, CacheUse } from '../model/build.ts';
 import { repositoryOf } from '../model/names.ts';
+import { createRedactor } from '../redaction/create-redactor.ts';
 import { lastWords, type PlatformContext } from './context.ts';
 import type { Lease } from './lease.ts';
 import { pumpLog } from './log-pump.ts';
-import { createRedactor } from './redact.ts';
 import { retryWhileUnavailable } from './retry.ts';
 import { settleOrAbort } from './settle-or-abort.ts';
 
@@ -41,7 +41,7 @@ export async function runBuild(
       { id: build.id, attempt: build.attempt },
       {
         ...context,
-        redact: createRedactor([job.destination.credentials?.password ?? '']),
+        redact: createRedactor([job.destination.credentials?.password ?? '']).openStream(),
         maximumBytes: settings.maximumLogBytes,
         after: logPosition,
       },
