@@ -15,7 +15,12 @@ import {
   type TokenIssuer,
   type TrustedIssuer,
 } from '@cygni/http';
-import { loadSigningKey, signingAlgorithm, writePrivately } from './signing-key.ts';
+import {
+  loadSigningKey,
+  type SigningKey,
+  signingAlgorithm,
+  writePrivately,
+} from './signing-key.ts';
 
 const issuer = 'cygni';
 const audience = 'cygni';
@@ -47,10 +52,15 @@ export async function openAccess(
   foreign: readonly TrustedIssuer[],
   log: Logger,
 ): Promise<Access> {
-  const { publicKey: key } = await loadSigningKey(dataDirectory);
-  const own: TrustedIssuer = { issuer, audience, key, algorithms: [signingAlgorithm] };
+  const keys = await loadSigningKey(dataDirectory);
+  const own: TrustedIssuer = {
+    issuer,
+    audience,
+    key: keys.publicKey,
+    algorithms: [signingAlgorithm],
+  };
   const authenticator = createAuthenticator({ issuers: [own, ...foreign], log });
-  const tokens = await openTokenIssuer(dataDirectory);
+  const tokens = openTokenIssuer(keys);
   await keepOwnerToken(join(dataDirectory, 'token'), authenticator, tokens);
 
   return {
@@ -84,9 +94,8 @@ export async function openAccess(
   };
 }
 
-/** Signs tokens with the key in the data directory. */
-export async function openTokenIssuer(dataDirectory: string): Promise<TokenIssuer> {
-  const { privateKey } = await loadSigningKey(dataDirectory);
+/** Signs tokens that the server with this key accepts. */
+export function openTokenIssuer({ privateKey }: SigningKey): TokenIssuer {
   return createTokenIssuer({ issuer, audience, key: privateKey, algorithm: signingAlgorithm });
 }
 

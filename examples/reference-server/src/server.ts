@@ -2,13 +2,14 @@ import { once } from 'node:events';
 import { mkdir } from 'node:fs/promises';
 import { createServer, type RequestListener, type Server } from 'node:http';
 import { join } from 'node:path';
-import { type Logger, roles } from '@cygni/core';
+import { type Logger, type Platform, roles } from '@cygni/core';
 import { createRouter } from '@cygni/http';
 import { startEmbeddedPostgres } from '@cygni/store-postgres/embedded';
 import express from 'express';
 import { openAccess } from './access.ts';
 import { compose } from './compose.ts';
 import { type Configuration, formatAddress } from './configuration.ts';
+import { createMetricsServer } from './metrics-server.ts';
 
 const startTimeoutMs = 60_000;
 /** A request in flight may finish for this long; then its connection is cut. */
@@ -16,6 +17,8 @@ const drainMs = 1_500;
 
 export interface RunningServer {
   readonly url: string;
+  /** Null: metrics have no port of their own. */
+  readonly metricsUrl: string | null;
   /** Stops taking work, lets requests finish, gives claims back, ends every process it started. */
   close(): Promise<void>;
 }
@@ -38,7 +41,7 @@ export async function startServer(
     const server = createServer({ requestTimeout: 3_600_000, headersTimeout: 10_000 }, (...both) =>
       answer(...both),
     );
-    const port = await listen(server, configuration);
+    const port = await listen(server, configuration.host, configuration.port);
     cleanUp.defer(() => closeServer(server));
 
     const { platform, registryServer, describeAdapters } = compose(configuration, {
@@ -52,12 +55,13 @@ export async function startServer(
     const { authenticator } = access;
     const app = express()
       .disable('x-powered-by')
-      .use(createRouter({ platform, authenticator, log }));
+      .use(createRouter({ platform, authenticator, log, metrics: configuration.hasPublicMetrics }));
     answer = (request, response) => {
       if (registryServer && request.url?.startsWith('/v2'))
         registryServer.handle(request, response);
       else app(request, response);
     };
+    const metricsUrl = await serveMetrics(configuration, platform, cleanUp);
     await platform.open(signal);
     // In reverse: work and streams end, requests in flight finish, then what they need is closed.
     cleanUp.defer(() => platform.close());
@@ -72,7 +76,7 @@ export async function startServer(
       log.info({ contract, adapter }, `${contract}: ${adapter}`);
     }
     const url = `http://${formatAddress(configuration.advertisedHost, port)}`;
-    return { url, close: () => cleanUp.disposeAsync() };
+    return { url, metricsUrl, close: () => cleanUp.disposeAsync() };
   } catch (error) {
     await cleanUp.disposeAsync();
     throw error;
@@ -94,7 +98,19 @@ async function openDatabase(
   return { url: embedded.url, name: 'postgres (embedded)' };
 }
 
-async function listen(server: Server, { host, port }: Configuration): Promise<number> {
+async function serveMetrics(
+  { metricsPort, host, advertisedHost }: Configuration,
+  platform: Platform,
+  cleanUp: AsyncDisposableStack,
+): Promise<string | null> {
+  if (metricsPort === undefined) return null;
+  const server = createMetricsServer(platform);
+  const port = await listen(server, host, metricsPort);
+  cleanUp.defer(() => closeServer(server));
+  return `http://${formatAddress(advertisedHost, port)}/metrics`;
+}
+
+async function listen(server: Server, host: string, port: number): Promise<number> {
   server.listen(port, host);
   await once(server, 'listening');
   const address = server.address();

@@ -16,7 +16,7 @@ export interface RouterOptions {
   readonly platform: Platform;
   readonly authenticator: Authenticator;
   readonly log: Logger;
-  /** Serve `/metrics` here too. Off where the port is public. Default true. */
+  /** Serve `/metrics` here, where everybody who reaches the API can read them. Default false. */
   readonly metrics?: boolean;
 }
 
@@ -37,7 +37,7 @@ export function createRouter(options: RouterOptions): Router {
   const router = Router();
   router.use(openContext(log));
   router.use(measureRequests(platform.metrics, log));
-  router.use(operationRoutes(platform, { metrics: options.metrics ?? true }));
+  router.use(operationRoutes(platform, { metrics: options.metrics ?? false }));
   router.use(authenticate(authenticator));
   router.use(express.json({ limit: jsonLimit, strict: false }));
   router.use('/v1', v1);
