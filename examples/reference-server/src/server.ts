@@ -6,10 +6,12 @@ import { type Logger, type Platform, roles } from '@cygni/core';
 import { createRouter } from '@cygni/http';
 import { startEmbeddedPostgres } from '@cygni/store-postgres/embedded';
 import express from 'express';
+import { Gauge } from 'prom-client';
 import { openAccess } from './access.ts';
 import { compose } from './compose.ts';
 import { type Configuration, formatAddress } from './configuration.ts';
 import { createMetricsServer } from './metrics-server.ts';
+import { version } from './version.ts';
 
 const startTimeoutMs = 60_000;
 /** A request in flight may finish for this long; then its connection is cut. */
@@ -61,6 +63,7 @@ export async function startServer(
         registryServer.handle(request, response);
       else app(request, response);
     };
+    registerBuildInfo(platform);
     const metricsUrl = await serveMetrics(configuration, platform, cleanUp);
     await platform.open(signal);
     // In reverse: work and streams end, requests in flight finish, then what they need is closed.
@@ -96,6 +99,16 @@ async function openDatabase(
   const embedded = await startEmbeddedPostgres({ directory, log, signal });
   cleanUp.defer(() => embedded.close());
   return { url: embedded.url, name: 'postgres (embedded)' };
+}
+
+function registerBuildInfo({ metrics }: Platform): void {
+  const info = new Gauge({
+    name: 'cygni_build_info',
+    help: 'Always 1; its label says which version runs.',
+    labelNames: ['version'],
+    registers: [metrics],
+  });
+  info.set({ version }, 1);
 }
 
 async function serveMetrics(

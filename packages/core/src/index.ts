@@ -40,4 +40,5 @@ export type { LogBatch } from './platform/log-tail.ts';
 export type { Services } from './platform/services.ts';
 export type { PlatformSettings } from './platform/settings.ts';
 export type { Sources } from './platform/sources.ts';
+export { withFields } from './platform/with-fields.ts';
 export { createRedactor, type Redactor } from './redaction/create-redactor.ts';

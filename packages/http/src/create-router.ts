@@ -11,6 +11,7 @@ import { deploymentRoutes } from './routes/deployments.ts';
 import { operationRoutes } from './routes/operations.ts';
 import { serviceRoutes } from './routes/services.ts';
 import { sourceRoutes } from './routes/sources.ts';
+import { traceRequests } from './trace-requests.ts';
 
 export interface RouterOptions {
   readonly platform: Platform;
@@ -36,6 +37,7 @@ export function createRouter(options: RouterOptions): Router {
 
   const router = Router();
   router.use(openContext(log));
+  router.use(traceRequests);
   router.use(measureRequests(platform.metrics, log));
   router.use(operationRoutes(platform, { metrics: options.metrics ?? false }));
   router.use(authenticate(authenticator));

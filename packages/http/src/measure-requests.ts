@@ -1,4 +1,5 @@
 import type { Logger } from '@cygni/core';
+import { context } from '@opentelemetry/api';
 import type { Request, RequestHandler } from 'express';
 import { Histogram, type Registry } from 'prom-client';
 import { contextOf } from './request-context.ts';
@@ -14,7 +15,7 @@ export function measureRequests(registry: Registry, log: Logger): RequestHandler
   });
   return (request, response, next) => {
     const startedAt = performance.now();
-    response.once('close', () => {
+    const onClose = () => {
       const durationMs = performance.now() - startedAt;
       const route = routeOf(request);
       const status = response.writableFinished ? response.statusCode : 499;
@@ -28,7 +29,9 @@ export function measureRequests(registry: Registry, log: Logger): RequestHandler
         { requestId, tenantId, method: request.method, route, status, durationMs },
         'request',
       );
-    });
+    };
+    // So that the line has the ids of the request's span.
+    response.once('close', context.bind(context.active(), onClose));
     next();
   };
 }

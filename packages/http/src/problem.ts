@@ -2,6 +2,7 @@ import { CygniError, type ErrorCode, isCygniError, type Logger } from '@cygni/co
 import type { ErrorRequestHandler, RequestHandler, Response } from 'express';
 import { z } from 'zod';
 import { contextOf } from './request-context.ts';
+import { currentTraceId } from './trace-requests.ts';
 
 const statuses: Readonly<Record<ErrorCode, number>> = {
   invalid_input: 400,
@@ -52,6 +53,7 @@ export interface Problem {
 export function sendProblem(response: Response, problem: Problem): void {
   const { status, code, detail, ...extensions } = problem;
   const { requestId } = contextOf(response.req);
+  const traceId = currentTraceId();
   response
     .status(status)
     .type('application/problem+json')
@@ -64,6 +66,7 @@ export function sendProblem(response: Response, problem: Problem): void {
         instance: response.req.originalUrl.split('?')[0],
         code,
         requestId,
+        ...(traceId !== undefined && { trace_id: traceId }),
         ...extensions,
       }),
     );

@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import { trace } from '@opentelemetry/api';
 import type { Call } from '../contracts/call.ts';
 import type { Accepted, IdempotencyKey } from '../contracts/store.ts';
 import { CygniError, isCygniError } from '../errors.ts';
@@ -77,6 +78,8 @@ export function createBuilds(context: PlatformContext): Builds {
           call,
         );
         bell.ring('outbox');
+        // So that whoever has the build finds the request, and the other way round.
+        trace.getActiveSpan()?.setAttribute('cicd.pipeline.run.id', accepted.resource.id);
         return accepted;
       } catch (error) {
         if (isCygniError(error, 'budget_exceeded')) metrics.budgetRejections.inc();

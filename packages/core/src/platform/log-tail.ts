@@ -15,7 +15,7 @@ export interface LogTailSource {
   changed(signal: AbortSignal): Promise<boolean>;
 }
 
-export interface LogEnd {
+interface LogEnd {
   readonly state: BuildState;
   /** Lines that the tail does not have are in this artifact. */
   readonly archive: string | null;
