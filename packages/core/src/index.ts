@@ -40,3 +40,4 @@ export type { Deployments } from './platform/deployments.ts';
 export type { Services } from './platform/services.ts';
 export type { PlatformSettings } from './platform/settings.ts';
 export type { Sources } from './platform/sources.ts';
+export type { EndpointWithSecret, Webhooks } from './platform/webhooks.ts';

@@ -24,3 +24,12 @@ export const sourceSchema = z.strictObject({
 });
 /** A source archive (tar, gzip-compressed). */
 export type Source = z.output<typeof sourceSchema>;
+
+export const gitSourceRequestSchema = z.strictObject({
+  git: z.strictObject({
+    url: z.string().min(1).max(2_048),
+    /** A branch, a tag or a whole commit. Default: the repository's default branch. */
+    ref: z.string().min(1).max(255).nullable().default(null),
+  }),
+});
+export type GitSourceRequest = z.output<typeof gitSourceRequestSchema>;

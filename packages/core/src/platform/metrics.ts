@@ -2,6 +2,7 @@ import { Counter, Gauge, Histogram, Registry } from 'prom-client';
 import { messageKinds, type QueueStats } from '../contracts/queue.ts';
 import { failureReasons } from '../model/build.ts';
 import { rolloutRules } from '../model/deployment.ts';
+import { webhookDeliveryStates } from '../model/webhook.ts';
 
 const buildBuckets = [5, 10, 30, 60, 120, 300, 600, 1800, 3600];
 const requestBuckets = [0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 30];
@@ -96,6 +97,12 @@ export function createMetrics(queueStats: () => Promise<QueueStats>) {
       help: 'Lines of build log that were not stored: over the cap, or the store was out of reach.',
       registers,
     }),
+    notices: new Counter({
+      name: 'cygni_notices_total',
+      help: 'Tries to tell others of an event: delivered, to be tried again (pending) or given up (failed).',
+      labelNames: ['notifier', 'state'],
+      registers,
+    }),
     rollbacks: new Counter({
       name: 'cygni_rollbacks_total',
       help: 'Deployments that were rolled back by themselves.',
@@ -115,5 +122,13 @@ export function createMetrics(queueStats: () => Promise<QueueStats>) {
     metrics.queueDeadLetters.inc({ kind }, 0);
   }
   metrics.active.set({ state: 'running' }, 0);
-  return metrics;
+  return {
+    ...metrics,
+    /** Its series are there from the start, at zero. */
+    addNotifier(notifier: string) {
+      for (const state of webhookDeliveryStates) {
+        metrics.notices.inc({ notifier, state: state.toLowerCase() }, 0);
+      }
+    },
+  };
 }
