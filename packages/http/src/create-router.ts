@@ -11,6 +11,7 @@ import { deploymentRoutes } from './routes/deployments.ts';
 import { operationRoutes } from './routes/operations.ts';
 import { serviceRoutes } from './routes/services.ts';
 import { sourceRoutes } from './routes/sources.ts';
+import { webhookRoutes } from './routes/webhook-endpoints.ts';
 
 export interface RouterOptions {
   readonly platform: Platform;
@@ -33,6 +34,7 @@ export function createRouter(options: RouterOptions): Router {
   v1.use(deploymentRoutes(platform));
   v1.use(serviceRoutes(platform));
   v1.use(budgetRoutes(platform));
+  v1.use(webhookRoutes(platform));
 
   const router = Router();
   router.use(openContext(log));

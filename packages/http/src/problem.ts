@@ -32,6 +32,7 @@ const titles: Readonly<Record<number, string>> = {
   404: 'Not found',
   405: 'The method is not allowed',
   409: 'The request conflicts with the present state',
+  412: 'The resource is not what If-Match says',
   413: 'The request is too large',
   415: 'The media type is not supported',
   422: 'The request cannot be processed',

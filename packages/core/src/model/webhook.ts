@@ -32,8 +32,9 @@ export const webhookEndpointSchema = z.strictObject({
 /** Where a tenant's events are sent to. */
 export type WebhookEndpoint = z.output<typeof webhookEndpointSchema>;
 
-const urlSchema = z.string().min(1).max(2_048);
-const descriptionSchema = z.string().max(200);
+const printable = /^\P{Cc}*$/u;
+const urlSchema = z.string().min(1).max(2_048).regex(printable, 'no control characters');
+const descriptionSchema = z.string().max(200).regex(printable, 'no control characters');
 const eventTypesSchema = z
   .array(z.enum(eventTypes))
   .max(eventTypes.length)

@@ -1,18 +1,27 @@
-import type { Platform } from '@cygni/core';
+import { gitSourceRequestSchema, type Platform } from '@cygni/core';
 import { Router } from 'express';
 import { principalWith } from '../auth/authenticate.ts';
-import { parseId } from '../parse.ts';
+import { parseId, parseInput } from '../parse.ts';
 import { methodNotAllowed, requireMediaType } from '../problem.ts';
 import { contextOf } from '../request-context.ts';
 
-/** Uploads of source archives. */
+const archives = ['application/gzip', 'application/x-gzip'];
+
+/** Uploads of source archives, and git repositories that the server reads by itself. */
 export function sourceRoutes(platform: Platform): Router {
   const router = Router();
   router
     .route('/sources')
-    .post(requireMediaType('application/gzip', 'application/x-gzip'), async (request, response) => {
+    .post(requireMediaType(...archives, 'application/json'), async (request, response) => {
       const { tenantId } = principalWith(request, 'builds:write');
-      const source = await platform.sources.upload(tenantId, request, contextOf(request).call);
+      const { call } = contextOf(request);
+      const source = request.is([...archives])
+        ? await platform.sources.upload(tenantId, request, call)
+        : await platform.sources.fetchGit(
+            tenantId,
+            parseInput(gitSourceRequestSchema, request.body).git,
+            call,
+          );
       response.status(201).location(`/v1/sources/${source.id}`).json(source);
     })
     .all(methodNotAllowed('POST'));
