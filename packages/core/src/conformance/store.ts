@@ -13,6 +13,7 @@ import { testLogs } from './store-logs.ts';
 import { testOrphans } from './store-orphans.ts';
 import { testRecovery } from './store-recovery.ts';
 import { testRetention } from './store-retention.ts';
+import { testSources } from './store-sources.ts';
 import { testWebhooks } from './store-webhooks.ts';
 import type { TestFunctions } from './test-functions.ts';
 
@@ -39,6 +40,7 @@ export function storeConformance(
       await fixture?.dispose();
       fixture = undefined;
     });
+    testSources(test, current);
     testAcceptance(test, current);
     testDispatch(test, current);
     testClaims(test, current);
