@@ -3,6 +3,7 @@ import { createServer, type RequestListener } from 'node:http';
 import { createServer as createTlsServer } from 'node:https';
 
 export interface Received {
+  readonly path: string;
   readonly headers: Readonly<Record<string, string>>;
   readonly body: string;
 }
@@ -25,7 +26,7 @@ export async function startReceiver(
     let body = '';
     for await (const chunk of request) body += chunk;
     const headers = Object.entries(request.headers).map(([name, value]) => [name, String(value)]);
-    received.push({ headers: Object.fromEntries(headers), body });
+    received.push({ path: request.url ?? '', headers: Object.fromEntries(headers), body });
     answer(request, response);
   };
   const server = tls ? createTlsServer(tls, listener) : createServer(listener);
