@@ -46,6 +46,7 @@ describe('the arrows between packages', () => {
   it('core imports no adapter, no HTTP framework and no vendor library', () => {
     expect([...importsOf('core')].sort()).toEqual([
       '@opentelemetry/api',
+      'ipaddr.js',
       'p-retry',
       'prom-client',
       'zod',

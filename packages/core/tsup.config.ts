@@ -7,5 +7,6 @@ export default defineConfig({
     index: 'src/index.ts',
     conformance: 'src/conformance/index.ts',
     'container-engine': 'src/container-engine/index.ts',
+    outbound: 'src/outbound/index.ts',
   },
 });

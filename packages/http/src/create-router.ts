@@ -17,6 +17,7 @@ import { deploymentOperations } from './routes/deployments.ts';
 import { operationRoutes } from './routes/operations.ts';
 import { serviceOperations } from './routes/services.ts';
 import { sourceOperations } from './routes/sources.ts';
+import { webhookOperations } from './routes/webhook-endpoints.ts';
 import { traceRequests } from './trace-requests.ts';
 
 export interface RouterOptions {
@@ -38,6 +39,7 @@ const operations = [
   ...deploymentOperations,
   ...serviceOperations,
   ...budgetOperations,
+  ...webhookOperations,
 ];
 
 /** The whole HTTP API over a platform, for `app.use(createRouter(…))` under any path. */

@@ -1,4 +1,13 @@
-import type { Account, Build, Deployment, Revision, Service, Source } from '@cygni/core';
+import type {
+  Account,
+  Build,
+  Deployment,
+  Revision,
+  Service,
+  Source,
+  WebhookDelivery,
+  WebhookEndpoint,
+} from '@cygni/core';
 
 /** Resources as the documentation shows them; the tests put the same ones into a store and ask for them. */
 
@@ -11,6 +20,7 @@ export const exampleSource: Source = {
   key: 'acme/sources/0b9d4cbe-6e6b-4d3f-9c54-1f6f0e4a8a11.tar.gz',
   sizeBytes: 18_233,
   sha256: 'a3'.repeat(32),
+  git: null,
   createdAt: '2026-03-02T10:15:00.000Z',
 };
 
@@ -122,4 +132,35 @@ export const exampleAccount: Account = {
   reserved: 12_000,
   periodStart: '2026-03-01T00:00:00.000Z',
   periodEnd: '2026-04-01T00:00:00.000Z',
+};
+
+export const exampleEndpoint: WebhookEndpoint = {
+  id: '5a0c7d1e-2f3b-4c6d-8e9f-0a1b2c3d4e55',
+  tenantId,
+  url: 'https://hooks.example/cygni',
+  description: null,
+  eventTypes: ['build.finished'],
+  disabledReason: null,
+  secrets: [{ id: 'c1d2e3f4-a5b6-4c7d-8e9f-a0b1c2d3e466', keyId: 'k1', expiresAt: null }],
+  version: 1,
+  createdAt: '2026-03-02T09:00:00.000Z',
+  updatedAt: '2026-03-02T09:00:00.000Z',
+};
+
+/** Of no endpoint. */
+export const exampleSecret = `whsec_${'A'.repeat(43)}=`;
+
+export const exampleDelivery: WebhookDelivery = {
+  id: '8e7d6c5b-4a39-4281-9706-f5e4d3c2b177',
+  tenantId,
+  endpointId: exampleEndpoint.id,
+  eventId: '1f2e3d4c-5b6a-4798-8190-a1b2c3d4e588',
+  eventType: 'build.finished',
+  state: 'FAILED',
+  attempt: 1,
+  nextAttemptAt: null,
+  lastStatus: 410,
+  lastError: 'the endpoint answered 410',
+  createdAt: '2026-03-02T10:16:37.000Z',
+  finishedAt: '2026-03-02T10:16:38.000Z',
 };

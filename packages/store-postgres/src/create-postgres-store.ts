@@ -3,6 +3,7 @@ import { createDatabase } from './database.ts';
 import { accountOperations } from './operations/accounts.ts';
 import { buildClaimOperations } from './operations/build-claims.ts';
 import { buildOperations } from './operations/builds.ts';
+import { deliveryOperations } from './operations/deliveries.ts';
 import { deploymentClaimOperations } from './operations/deployment-claims.ts';
 import { deploymentOperations } from './operations/deployments.ts';
 import { dispatchOperations } from './operations/dispatch.ts';
@@ -14,6 +15,7 @@ import { retentionOperations } from './operations/retention.ts';
 import { serviceOperations } from './operations/services.ts';
 import { sourceOperations } from './operations/sources.ts';
 import { sweepOperations } from './operations/sweep.ts';
+import { webhookEndpointOperations } from './operations/webhook-endpoints.ts';
 import { type PostgresStoreOptions, resolveOptions } from './options.ts';
 import { statement } from './statement.ts';
 
@@ -49,5 +51,7 @@ export function createPostgresStore(options: PostgresStoreOptions): Store {
     ...sweepOperations(database),
     ...retentionOperations(database),
     ...eventOperations(database),
+    ...webhookEndpointOperations(database),
+    ...deliveryOperations(database),
   };
 }

@@ -44,6 +44,8 @@ const times = {
   events: ['created_at'],
   log_archives: ['lease_until'],
   idempotency: ['expires_at'],
+  deliveries: ['due_at', 'lease_until', 'created_at', 'finished_at'],
+  notifiers: ['seen_at'],
 };
 
 async function empty({ query }: TestDatabase): Promise<void> {

@@ -108,6 +108,7 @@ describe.skipIf(postgresUrl === null)('the plans of all statements, on large tab
       'accounts',
       'budgets',
       'builds',
+      'deliveries',
       'deployments',
       'dispatch_turns',
       'events',
@@ -122,6 +123,7 @@ describe.skipIf(postgresUrl === null)('the plans of all statements, on large tab
       'services',
       'source_checks',
       'sources',
+      'webhook_endpoints',
     ]);
   });
 

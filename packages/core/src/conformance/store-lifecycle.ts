@@ -9,6 +9,7 @@ import {
   call as live,
   succeeded,
 } from './store-fixture.ts';
+import { newEndpoint } from './store-webhooks.ts';
 import type { TestFunctions } from './test-functions.ts';
 
 export function testLifecycle({ describe, it, expect }: TestFunctions, current: () => Fixture) {
@@ -73,6 +74,33 @@ export function testLifecycle({ describe, it, expect }: TestFunctions, current: 
       store.prune({ workSeconds: 1, sourceSeconds: 1, eventSeconds: 1, limit: 1 }, call),
     takeGarbage: (store, call) => store.takeGarbage(1, async () => {}, call),
     listEvents: (store, call) => store.listEvents('acme', page, call),
+    addWebhookEndpoint: (store, call) => store.addWebhookEndpoint(newEndpoint(), 1, call),
+    getWebhookEndpoint: (store, call) => store.getWebhookEndpoint('acme', id, call),
+    listWebhookEndpoints: (store, call) => store.listWebhookEndpoints('acme', page, call),
+    updateWebhookEndpoint: (store, call) =>
+      store.updateWebhookEndpoint('acme', id, { url: 'https://x.test' }, null, call),
+    rotateWebhookSecret: (store, call) =>
+      store.rotateWebhookSecret('acme', id, { id, keyId: 'k', overlapSeconds: 1 }, call),
+    deleteWebhookEndpoint: (store, call) => store.deleteWebhookEndpoint('acme', id, null, call),
+    announceNotifier: (store, call) => store.announceNotifier('topic', call),
+    claimDeliveries: (store, call) =>
+      store.claimDeliveries(
+        { endpoints: true, notifiers: [], maximumPerTarget: 1, limit: 1, leaseSeconds: 1 },
+        call,
+      ),
+    finishDelivery: (store, call) =>
+      store.finishDelivery(
+        fence,
+        {
+          ...{ state: 'FAILED', status: null, error: null, retryInSeconds: 0, counted: true },
+          disableEndpoint: null,
+        },
+        call,
+      ),
+    getDelivery: (store, call) => store.getDelivery('acme', id, call),
+    listDeliveries: (store, call) => store.listDeliveries('acme', id, page, call),
+    redeliver: (store, call) => store.redeliver('acme', id, call),
+    pruneDeliveries: (store, call) => store.pruneDeliveries({ keepSeconds: 1, limit: 1 }, call),
   };
 
   describe('the life of a store', () => {

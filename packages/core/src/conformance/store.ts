@@ -1,6 +1,7 @@
 import { testAcceptance } from './store-acceptance.ts';
 import { testBudgets } from './store-budgets.ts';
 import { testClaims } from './store-claims.ts';
+import { testDeliveries } from './store-deliveries.ts';
 import { testDeployments } from './store-deployments.ts';
 import { testDispatch } from './store-dispatch.ts';
 import { testEvents } from './store-events.ts';
@@ -12,6 +13,8 @@ import { testLogs } from './store-logs.ts';
 import { testOrphans } from './store-orphans.ts';
 import { testRecovery } from './store-recovery.ts';
 import { testRetention } from './store-retention.ts';
+import { testSources } from './store-sources.ts';
+import { testWebhooks } from './store-webhooks.ts';
 import type { TestFunctions } from './test-functions.ts';
 
 /**
@@ -37,6 +40,7 @@ export function storeConformance(
       await fixture?.dispose();
       fixture = undefined;
     });
+    testSources(test, current);
     testAcceptance(test, current);
     testDispatch(test, current);
     testClaims(test, current);
@@ -48,6 +52,8 @@ export function storeConformance(
     testRecovery(test, current);
     testRetention(test, current);
     testEvents(test, current);
+    testWebhooks(test, current);
+    testDeliveries(test, current);
     testLists(test, current);
     testLifecycle(test, current);
   });

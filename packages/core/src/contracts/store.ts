@@ -20,7 +20,13 @@ import type {
 import type { AuditEvent } from '../model/event.ts';
 import type { LogLine } from '../model/log.ts';
 import type { Page, PageRequest } from '../model/page.ts';
-import type { Source } from '../model/source.ts';
+import type { GitOrigin, Source } from '../model/source.ts';
+import type {
+  DeliveredEvent,
+  WebhookDelivery,
+  WebhookEndpoint,
+  WebhookSecret,
+} from '../model/webhook.ts';
 import type { BudgetLimit } from './budget-policy.ts';
 import type { RunName } from './build-pipeline.ts';
 import type { Adapter, Call } from './call.ts';
@@ -49,6 +55,11 @@ export interface BudgetChange {
   readonly cap: number | null;
   /** Change nothing unless the period's account is as it was here. */
   readonly expected?: Account;
+}
+
+export interface NewSource extends Omit<Source, 'createdAt' | 'git'> {
+  /** Default: null. */
+  readonly git?: GitOrigin | null;
 }
 
 export interface NewBuild {
@@ -212,6 +223,57 @@ export interface PruneOptions {
   readonly limit: number;
 }
 
+export interface NewWebhookEndpoint
+  extends Pick<WebhookEndpoint, 'id' | 'tenantId' | 'url' | 'description' | 'eventTypes'> {
+  readonly secret: Pick<WebhookSecret, 'id' | 'keyId'>;
+}
+
+/** What is absent stays as it is. */
+export type WebhookEndpointUpdate = Partial<
+  Pick<WebhookEndpoint, 'url' | 'description' | 'eventTypes' | 'disabledReason'>
+>;
+
+export interface NewWebhookSecret extends Pick<WebhookSecret, 'id' | 'keyId'> {
+  /** For how long the secret before stays. Older ones are dropped at once. */
+  readonly overlapSeconds: number;
+}
+
+/** Which deliveries a process can work off. */
+export interface DeliveryFilter {
+  /** To the endpoints of tenants. */
+  readonly endpoints: boolean;
+  /** To these notifiers. */
+  readonly notifiers: readonly string[];
+  /** Under a lease at once, to one endpoint or notifier. */
+  readonly maximumPerTarget: number;
+  readonly limit: number;
+  readonly leaseSeconds: number;
+}
+
+export interface DeliveryClaim {
+  readonly fence: Fence;
+  /** Failed ones since it was planned, or redelivered by hand. */
+  readonly tries: number;
+  readonly event: DeliveredEvent;
+  /** To one of these two. */
+  readonly target:
+    | { readonly endpoint: WebhookEndpoint }
+    | { readonly endpoint: null; readonly notifier: string };
+}
+
+export interface DeliveryFinish {
+  /** PENDING: it is tried again. */
+  readonly state: WebhookDelivery['state'];
+  readonly status: number | null;
+  readonly error: string | null;
+  /** Until the next try. */
+  readonly retryInSeconds: number;
+  /** Whether the try counts among those that failed. */
+  readonly counted: boolean;
+  /** Its endpoint gets nothing more; the reason. */
+  readonly disableEndpoint: string | null;
+}
+
 /** How much was removed. */
 export interface PruneResult {
   readonly builds: number;
@@ -230,7 +292,7 @@ export interface Store extends Adapter {
   /** Whether truth can be reached now. @throws `unavailable` */
   ping(call: Call): Promise<void>;
 
-  addSource(source: Omit<Source, 'createdAt'>, call: Call): Promise<Source>;
+  addSource(source: NewSource, call: Call): Promise<Source>;
   getSource(tenantId: string, id: string, call: Call): Promise<Source | null>;
 
   /**
@@ -404,6 +466,70 @@ export interface Store extends Adapter {
   takeGarbage(
     limit: number,
     remove: (keys: readonly string[]) => Promise<void>,
+    call: Call,
+  ): Promise<number>;
+
+  /**
+   * From now on the endpoint gets each event of its tenant that it asked for, its own `webhook_endpoint.created` first
+   * among them: in the step that records an event, a delivery of it is planned for every endpoint and notifier.
+   * @throws `conflict` where the tenant has `maximum` endpoints
+   */
+  addWebhookEndpoint(
+    endpoint: NewWebhookEndpoint,
+    maximum: number,
+    call: Call,
+  ): Promise<WebhookEndpoint>;
+  getWebhookEndpoint(tenantId: string, id: string, call: Call): Promise<WebhookEndpoint | null>;
+  listWebhookEndpoints(
+    tenantId: string,
+    page: PageRequest,
+    call: Call,
+  ): Promise<Page<WebhookEndpoint>>;
+  /** Null: there is none. @throws `conflict` unless `version` is its version, or null */
+  updateWebhookEndpoint(
+    tenantId: string,
+    id: string,
+    update: WebhookEndpointUpdate,
+    version: number | null,
+    call: Call,
+  ): Promise<WebhookEndpoint | null>;
+  /** Puts a new secret before the present one. Null: there is no such endpoint. */
+  rotateWebhookSecret(
+    tenantId: string,
+    id: string,
+    secret: NewWebhookSecret,
+    call: Call,
+  ): Promise<WebhookEndpoint | null>;
+  /** With its deliveries. False: there is none, or (with a version) another. */
+  deleteWebhookEndpoint(
+    tenantId: string,
+    id: string,
+    version: number | null,
+    call: Call,
+  ): Promise<boolean>;
+
+  /** From now on deliveries of every tenant's events are planned for this notifier, until it was not announced for as long as {@link Store.pruneDeliveries} is told. */
+  announceNotifier(name: string, call: Call): Promise<void>;
+  /** Deliveries that are due, the one that waited longest first, each to one caller until its lease runs out. */
+  claimDeliveries(filter: DeliveryFilter, call: Call): Promise<readonly DeliveryClaim[]>;
+  /** Records what came of a try. False: the claim is lost, and nothing changed. */
+  finishDelivery(fence: Fence, finish: DeliveryFinish, call: Call): Promise<boolean>;
+  getDelivery(tenantId: string, id: string, call: Call): Promise<WebhookDelivery | null>;
+  /** To one endpoint, newest first. */
+  listDeliveries(
+    tenantId: string,
+    endpointId: string,
+    page: PageRequest,
+    call: Call,
+  ): Promise<Page<WebhookDelivery>>;
+  /** Makes it due now, its retries beginning anew; one under a lease is left as it is. Null: there is none. */
+  redeliver(tenantId: string, id: string, call: Call): Promise<WebhookDelivery | null>;
+  /**
+   * Removes deliveries that ended so long ago, and notifiers that were not announced for so long, with all that waits
+   * for them. Returns how many deliveries were removed.
+   */
+  pruneDeliveries(
+    options: { readonly keepSeconds: number; readonly limit: number },
     call: Call,
   ): Promise<number>;
 

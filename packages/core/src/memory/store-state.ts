@@ -10,6 +10,7 @@ import type { AuditEvent } from '../model/event.ts';
 import type { LogLine } from '../model/log.ts';
 import type { Page, PageRequest } from '../model/page.ts';
 import type { Source } from '../model/source.ts';
+import type { DeliveredEvent, WebhookDelivery, WebhookEndpoint } from '../model/webhook.ts';
 
 /** What work has beside its resource: who may touch it, and when it was last told of. Times are in ms. */
 export interface Work<Resource extends Build | Deployment = Build | Deployment> {
@@ -72,6 +73,19 @@ interface GarbageRow {
   taken: boolean;
 }
 
+/** Times are in ms. */
+export interface DeliveryRecord {
+  delivery: Omit<WebhookDelivery, 'endpointId' | 'nextAttemptAt'> & {
+    readonly endpointId: string | null;
+  };
+  readonly event: DeliveredEvent;
+  /** Null: it goes to an endpoint. */
+  readonly notifier: string | null;
+  tries: number;
+  dueAt: number;
+  leaseUntil: number | null;
+}
+
 export interface StoreState {
   /** The store's own clock, in ms. */
   readonly now: () => number;
@@ -86,6 +100,10 @@ export interface StoreState {
   readonly holds: Map<string, Hold>;
   readonly keys: Map<string, { fingerprint: string; resourceId: string; expiresAt: number }>;
   events: AuditEvent[];
+  readonly endpoints: Map<string, WebhookEndpoint>;
+  /** When each was announced, in ms. */
+  readonly notifiers: Map<string, number>;
+  deliveries: DeliveryRecord[];
   /** When a build of the tenant was dispatched last, counted in dispatches. */
   readonly turns: Map<string, number>;
   outbox: OutboxRow[];
@@ -129,7 +147,34 @@ export function record(
   state: StoreState,
   event: Pick<AuditEvent, 'tenantId' | 'type' | 'subject' | 'data'>,
 ): void {
-  state.events.push({ ...event, id: randomUUID(), createdAt: isoNow(state) });
+  const recorded = { ...event, id: randomUUID(), createdAt: isoNow(state) };
+  state.events.push(recorded);
+  for (const { id, tenantId, eventTypes, disabledReason } of state.endpoints.values()) {
+    if (tenantId !== event.tenantId || disabledReason !== null) continue;
+    if (eventTypes.length > 0 && !eventTypes.includes(event.type)) continue;
+    planDelivery(state, recorded, { endpointId: id, notifier: null });
+  }
+  for (const notifier of state.notifiers.keys()) {
+    planDelivery(state, recorded, { endpointId: null, notifier });
+  }
+}
+
+function planDelivery(
+  state: StoreState,
+  event: AuditEvent,
+  {
+    endpointId,
+    notifier,
+  }: { readonly endpointId: string | null; readonly notifier: string | null },
+): void {
+  state.deliveries.push({
+    delivery: {
+      ...{ id: randomUUID(), tenantId: event.tenantId, endpointId },
+      ...{ eventId: event.id, eventType: event.type, state: 'PENDING', attempt: 0 },
+      ...{ lastStatus: null, lastError: null, createdAt: isoNow(state), finishedAt: null },
+    },
+    ...{ event, notifier, tries: 0, dueAt: state.now(), leaseUntil: null },
+  });
 }
 
 /** The id of what the first request with this key made. @throws `idempotency_mismatch` */

@@ -3,6 +3,7 @@ import { type Call, SPEC_VERSION } from '../contracts/call.ts';
 import type {
   BudgetChange,
   DispatchOptions,
+  NewSource,
   PruneOptions,
   Store,
   SweepOptions,
@@ -13,6 +14,7 @@ import type { PageRequest } from '../model/page.ts';
 import type { Source } from '../model/source.ts';
 import { openAccount, setBudget, underLimit } from './store-accounts.ts';
 import { buildMethods } from './store-builds.ts';
+import { deliveryMethods } from './store-deliveries.ts';
 import { deploymentMethods } from './store-deployments.ts';
 import { dispatchBuilds } from './store-dispatch.ts';
 import { beginArchive, completeArchive } from './store-log-archives.ts';
@@ -20,6 +22,7 @@ import { pruneState } from './store-retention.ts';
 import { serviceMethods } from './store-services.ts';
 import { checkCursor, isoNow, keyOf, listPage, record, type StoreState } from './store-state.ts';
 import { sweepState } from './store-sweep.ts';
+import { webhookMethods } from './store-webhooks.ts';
 
 export interface MemoryStoreOptions {
   /** The store's own clock, by which leases run out. Default: the machine's. */
@@ -46,6 +49,9 @@ export function createMemoryStore(options: MemoryStoreOptions = {}): Store {
     holds: new Map(),
     keys: new Map(),
     events: [],
+    endpoints: new Map(),
+    notifiers: new Map(),
+    deliveries: [],
     turns: new Map(),
     outbox: [],
     garbage: [],
@@ -68,6 +74,8 @@ export function createMemoryStore(options: MemoryStoreOptions = {}): Store {
   const builds = buildMethods(state);
   const deployments = deploymentMethods(state);
   const services = serviceMethods(state);
+  const webhooks = webhookMethods(state);
+  const deliveries = deliveryMethods(state);
 
   return {
     specVersion: SPEC_VERSION,
@@ -78,17 +86,17 @@ export function createMemoryStore(options: MemoryStoreOptions = {}): Store {
     },
     ping: atomic(() => {}),
 
-    addSource: atomic((source: Omit<Source, 'createdAt'>): Source => {
+    addSource: atomic((source: NewSource): Source => {
       const key = keyOf(source.tenantId, source.id);
       const existing = state.sources.get(key);
       if (existing && (existing.key !== source.key || existing.sha256 !== source.sha256)) {
         throw new CygniError('conflict', `there is another source ${source.id}`);
       }
       if (existing) return existing;
-      const added = { ...source, createdAt: isoNow(state) };
+      const added = { ...source, git: source.git ?? null, createdAt: isoNow(state) };
       state.sources.set(key, added);
       const { tenantId, id, sizeBytes, sha256 } = source;
-      const data = { sizeBytes, sha256 };
+      const data = { sizeBytes, sha256, ...(source.git && { commit: source.git.commit }) };
       record(state, { tenantId, type: 'source.added', subject: id, data });
       return added;
     }),
@@ -181,5 +189,20 @@ export function createMemoryStore(options: MemoryStoreOptions = {}): Store {
       const own = state.events.filter((event) => event.tenantId === tenantId);
       return listPage(own, page, ({ createdAt, id }) => ({ createdAt, id }));
     }),
+
+    addWebhookEndpoint: atomic(webhooks.addWebhookEndpoint),
+    getWebhookEndpoint: atomic(webhooks.getWebhookEndpoint),
+    listWebhookEndpoints: atomic(webhooks.listWebhookEndpoints),
+    updateWebhookEndpoint: atomic(webhooks.updateWebhookEndpoint),
+    rotateWebhookSecret: atomic(webhooks.rotateWebhookSecret),
+    deleteWebhookEndpoint: atomic(webhooks.deleteWebhookEndpoint),
+
+    announceNotifier: atomic(deliveries.announceNotifier),
+    claimDeliveries: atomic(deliveries.claimDeliveries),
+    finishDelivery: atomic(deliveries.finishDelivery),
+    getDelivery: atomic(deliveries.getDelivery),
+    listDeliveries: atomic(deliveries.listDeliveries),
+    redeliver: atomic(deliveries.redeliver),
+    pruneDeliveries: atomic(deliveries.pruneDeliveries),
   };
 }

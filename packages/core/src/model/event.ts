@@ -22,13 +22,18 @@ export const eventTypes = [
   'budget.changed',
   'budget.threshold',
   'retention.pruned',
+  'webhook_endpoint.created',
+  'webhook_endpoint.updated',
+  'webhook_endpoint.disabled',
+  'webhook_endpoint.secret_rotated',
+  'webhook_endpoint.deleted',
 ] as const;
 
 export const auditEventSchema = z.strictObject({
   id: idSchema,
   tenantId: z.string(),
   type: z.enum(eventTypes),
-  /** What it is about: the id of a source, a build or a deployment, the name of a service, or the tenant. */
+  /** What it is about: the id of a source, a build, a deployment or an endpoint, the name of a service, or the tenant. */
   subject: z.string(),
   data: z.record(z.string(), z.unknown()),
   createdAt: z.iso.datetime(),

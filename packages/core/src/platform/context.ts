@@ -3,8 +3,10 @@ import type { BudgetPolicy } from '../contracts/budget-policy.ts';
 import type { BuildPipeline } from '../contracts/build-pipeline.ts';
 import type { Call, Logger } from '../contracts/call.ts';
 import type { Deployer } from '../contracts/deployer.ts';
+import type { Notifier } from '../contracts/notifier.ts';
 import type { Queue } from '../contracts/queue.ts';
 import type { Registry } from '../contracts/registry.ts';
+import type { SourceFetcher } from '../contracts/source-fetcher.ts';
 import type { Store } from '../contracts/store.ts';
 import type { Bell } from './bell.ts';
 import type { Clock } from './clock.ts';
@@ -19,6 +21,10 @@ export interface Adapters {
   readonly artifacts: ArtifactStore;
   readonly deployer: Deployer;
   readonly budget: BudgetPolicy;
+  /** Whom events are told. At most one of them sends to endpoints of tenants. */
+  readonly notifiers: readonly Notifier[];
+  /** Null: sources are uploaded only. */
+  readonly sourceFetcher: SourceFetcher | null;
 }
 
 /** What every part of the platform works with. */

@@ -1,6 +1,8 @@
 import type { Registry as MetricsRegistry } from 'prom-client';
 import { parseOptions } from '../budget/parse-options.ts';
 import type { Call, Logger } from '../contracts/call.ts';
+import type { Notifier } from '../contracts/notifier.ts';
+import type { SourceFetcher } from '../contracts/source-fetcher.ts';
 import { CygniError } from '../errors.ts';
 import { createBell } from './bell.ts';
 import { type Budgets, createBudgets } from './budgets.ts';
@@ -13,6 +15,7 @@ import { createDeployments, type Deployments } from './deployments.ts';
 import { endOrphansRegularly } from './end-orphans.ts';
 import { archiveLogs } from './log-archiver.ts';
 import { createMetrics } from './metrics.ts';
+import { notifyOthers } from './notify.ts';
 import { pruneRegularly } from './pruner.ts';
 import { reconcileRegularly } from './reconciler.ts';
 import { relayOutbox } from './relay.ts';
@@ -22,13 +25,18 @@ import { type PlatformSettings, platformSettingsSchema } from './settings.ts';
 import { createSources, type Sources } from './sources.ts';
 import { superviseAdapter } from './supervise-adapter.ts';
 import { sweepRegularly } from './sweeper.ts';
+import { createWebhooks, type Webhooks } from './webhooks.ts';
 
-export const roles = ['relay', 'builds', 'rollouts', 'sweeper'] as const;
+export const roles = ['relay', 'builds', 'rollouts', 'sweeper', 'notifier'] as const;
 export type Role = (typeof roles)[number];
 
 const queuePingMs = 500;
 
-export interface PlatformOptions extends Adapters {
+export interface PlatformOptions extends Omit<Adapters, 'notifiers' | 'sourceFetcher'> {
+  /** Default: none. */
+  readonly notifiers?: readonly Notifier[];
+  /** Default: none; sources are uploaded only. */
+  readonly sourceFetcher?: SourceFetcher;
   readonly settings?: Partial<PlatformSettings>;
   readonly clock?: Clock;
   readonly log: Logger;
@@ -44,6 +52,7 @@ export interface Platform {
   readonly deployments: Deployments;
   readonly services: Services;
   readonly budgets: Budgets;
+  readonly webhooks: Webhooks;
   readonly settings: PlatformSettings;
   /** Host of the registry, as image references name it. */
   readonly registryHost: string;
@@ -86,12 +95,17 @@ export function createPlatform(options: PlatformOptions): Platform {
     artifacts: superviseAdapter('artifacts', options.artifacts, metrics, { put: 3_600_000 }),
     deployer: superviseAdapter('deployer', options.deployer, metrics, { apply: 600_000 }),
     budget: options.budget,
+    notifiers: (options.notifiers ?? []).map((each) => superviseAdapter('notifier', each, metrics)),
+    sourceFetcher: options.sourceFetcher
+      ? superviseAdapter('sources', options.sourceFetcher, metrics, { fetchGit: 600_000 })
+      : null,
     settings,
     clock: options.clock ?? systemClock,
     bell: createBell(),
     metrics,
     log,
   };
+  for (const { name } of context.notifiers) metrics.addNotifier(name);
   const adapters = [
     context.store,
     context.artifacts,
@@ -99,6 +113,8 @@ export function createPlatform(options: PlatformOptions): Platform {
     context.queue,
     context.pipeline,
     context.deployer,
+    ...context.notifiers,
+    ...(context.sourceFetcher ? [context.sourceFetcher] : []),
   ];
   const stopping = new AbortController();
   const running = new Set<Promise<unknown>>();
@@ -133,6 +149,8 @@ export function createPlatform(options: PlatformOptions): Platform {
           archiveLogs(context, call),
           pruneRegularly(context, call),
         ];
+      case 'notifier':
+        return [notifyOthers(context, call)];
       case 'builds':
         return [consumeMessages(context, 'build', settings.buildConcurrency, workOnBuild, call)];
       case 'rollouts':
@@ -155,6 +173,7 @@ export function createPlatform(options: PlatformOptions): Platform {
     deployments: createDeployments(context),
     services: createServices(context),
     budgets: createBudgets(context),
+    webhooks: createWebhooks(context),
     settings,
     registryHost: context.registry.host,
     stopping: stopping.signal,

@@ -2,6 +2,7 @@ import { Counter, Gauge, Histogram, Registry } from 'prom-client';
 import { messageKinds, type QueueStats } from '../contracts/queue.ts';
 import { failureReasons } from '../model/build.ts';
 import { rolloutRules } from '../model/deployment.ts';
+import { webhookDeliveryStates } from '../model/webhook.ts';
 
 export const buildPhases = ['prepare', 'build', 'verify', 'tag', 'total'] as const;
 export type BuildPhase = (typeof buildPhases)[number];
@@ -104,6 +105,12 @@ export function createMetrics(queueStats: () => Promise<QueueStats>) {
       help: 'Lines of build log that were not stored: over the cap, or the store was out of reach.',
       registers,
     }),
+    notices: new Counter({
+      name: 'cygni_notices_total',
+      help: 'Tries to tell others of an event: delivered, to be tried again (pending) or given up (failed).',
+      labelNames: ['notifier', 'state'],
+      registers,
+    }),
     rollbacks: new Counter({
       name: 'cygni_rollbacks_total',
       help: 'Deployments that were rolled back by themselves.',
@@ -126,5 +133,13 @@ export function createMetrics(queueStats: () => Promise<QueueStats>) {
     metrics.queueDeadLetters.inc({ kind }, 0);
   }
   metrics.active.set({ state: 'running' }, 0);
-  return metrics;
+  return {
+    ...metrics,
+    /** Its series are there from the start, at zero. */
+    addNotifier(notifier: string) {
+      for (const state of webhookDeliveryStates) {
+        metrics.notices.inc({ notifier, state: state.toLowerCase() }, 0);
+      }
+    },
+  };
 }

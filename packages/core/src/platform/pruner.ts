@@ -11,6 +11,7 @@ export async function pruneRegularly(context: PlatformContext, call: Call): Prom
   while (!call.signal.aborted) {
     try {
       await pruneRows(context, call);
+      await pruneDeliveries(context, call);
       await removeGarbage(context, call);
     } catch (err) {
       if (call.signal.aborted) return;
@@ -35,6 +36,11 @@ async function pruneRows({ store, settings }: PlatformContext, call: Call): Prom
     if (counts.some((count) => count > 0)) call.log.info({ ...pruned }, 'pruned');
     if (counts.every((count) => count < batch)) return;
   }
+}
+
+async function pruneDeliveries({ store, settings }: PlatformContext, call: Call): Promise<void> {
+  const options = { keepSeconds: settings.keepDeliveriesSeconds, limit: batch };
+  while ((await store.pruneDeliveries(options, call)) >= batch);
 }
 
 /** After the rows: an artifact goes only once nothing names it, and its key is forgotten only once it is gone. */

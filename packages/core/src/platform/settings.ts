@@ -51,6 +51,13 @@ export const platformSettingsSchema = z
       .number()
       .min(1)
       .default(365 * day),
+    /** How long deliveries of events to others are kept after their end. */
+    keepDeliveriesSeconds: z
+      .number()
+      .min(1)
+      .default(30 * day),
+    /** How often deliveries are looked for that are due. */
+    notifyIntervalMs: z.int().min(10).max(60_000).default(1_000),
     pruneIntervalSeconds: z.number().min(0.1).max(86_400).default(60),
     /** How often instances are looked at during a rollout. */
     observeIntervalMs: z.int().min(10).max(60_000).default(250),

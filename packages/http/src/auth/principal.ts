@@ -5,6 +5,8 @@ export const scopes = [
   'deployments:write',
   'budgets:read',
   'budgets:write',
+  'webhooks:read',
+  'webhooks:write',
   'images:read',
   'images:write',
 ] as const;

@@ -1,8 +1,15 @@
-import { accountSchema, revisionSchema, serviceSchema, sourceSchema } from '@cygni/core';
+import {
+  accountSchema,
+  revisionSchema,
+  serviceSchema,
+  sourceSchema,
+  webhookDeliverySchema,
+} from '@cygni/core';
 import { z } from 'zod';
 import { conditionSchema } from '../conditions.ts';
 import { problemSchema } from '../problem.ts';
 import { buildViewSchema, deploymentViewSchema } from '../views.ts';
+import { endpointViewSchema } from '../webhook-views.ts';
 
 type JsonSchema = Record<string, unknown>;
 
@@ -16,6 +23,8 @@ const named = {
   Service: serviceSchema,
   Revision: revisionSchema,
   Account: accountSchema,
+  WebhookEndpoint: endpointViewSchema,
+  WebhookDelivery: webhookDeliverySchema,
 };
 
 const names = z.registry<{ readonly id: string }>();

@@ -1,21 +1,25 @@
-import { idSchema, sourceSchema } from '@cygni/core';
+import { gitSourceRequestSchema, idSchema, sourceSchema } from '@cygni/core';
 import { z } from 'zod';
 import { exampleSource } from '../examples.ts';
-import { defineOperation } from '../operation.ts';
+import { defineOperation, isUpload } from '../operation.ts';
 
 const tag = 'Sources';
 
-const uploadSource = defineOperation({
+const upload = {
+  mediaTypes: ['application/gzip', 'application/x-gzip'],
+  description: 'A tar archive, compressed by gzip; or which git repository to read.',
+};
+
+const addSource = defineOperation({
   method: 'post',
   path: '/sources',
-  operationId: 'uploadSource',
+  operationId: 'addSource',
   tag,
-  summary: 'Upload a source archive',
+  summary: 'Upload a source archive, or have a git repository read',
+  description: 'Of a repository one commit is read, and noted.',
   scope: 'builds:write',
-  upload: {
-    mediaTypes: ['application/gzip', 'application/x-gzip'],
-    description: 'A tar archive, compressed by gzip.',
-  },
+  upload,
+  body: gitSourceRequestSchema,
   success: {
     status: 201,
     description: 'The archive is stored.',
@@ -23,9 +27,13 @@ const uploadSource = defineOperation({
     example: exampleSource,
     headers: { Location: 'Where the source is.' },
   },
-  problems: [],
-  async answer({ platform, principal, call, request, mount }) {
-    const source = await platform.sources.upload(principal.tenantId, request, call);
+  problems: [422],
+  example: { body: { git: { url: 'https://git.example/web/shop.git', ref: 'v1.4.0' } } },
+  async answer({ platform, principal, call, request, mount }, { body }) {
+    const { tenantId } = principal;
+    const source = isUpload({ upload }, request)
+      ? await platform.sources.upload(tenantId, request, call)
+      : await platform.sources.fetchGit(tenantId, body.git, call);
     return { status: 201, body: source, headers: { Location: `${mount}/v1/sources/${source.id}` } };
   },
 });
@@ -51,4 +59,4 @@ const getSource = defineOperation({
   },
 });
 
-export const sourceOperations = [uploadSource, getSource];
+export const sourceOperations = [addSource, getSource];

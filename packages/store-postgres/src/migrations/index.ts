@@ -6,6 +6,7 @@ import { logArchives } from './0005_log_archives.ts';
 import { logCompression } from './0006_log_compression.ts';
 import { runs } from './0007_runs.ts';
 import { buildCache } from './0008_build_cache.ts';
+import { webhooksAndGit } from './0009_webhooks_and_git.ts';
 
 export interface Migration {
   readonly version: number;
@@ -23,4 +24,5 @@ export const migrations: readonly Migration[] = [
   logCompression,
   runs,
   buildCache,
+  webhooksAndGit,
 ];

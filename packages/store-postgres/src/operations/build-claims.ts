@@ -37,7 +37,7 @@ const claim = statement(
   SELECT ${buildColumns},
          source.id AS "source.id", source.tenant_id AS "source.tenantId", source.key AS "source.key",
          source.size_bytes AS "source.sizeBytes", source.sha256 AS "source.sha256",
-         source.created_at AS "source.createdAt",
+         source.git AS "source.git", source.created_at AS "source.createdAt",
          build.maximum_attempts - build.counted_attempts AS "claim.attemptsLeft",
          build.run AS "run.attempt",
          greatest(0, extract(epoch FROM now() - build.run_began_at)::float8) AS "run.ageSeconds",

@@ -11,19 +11,20 @@ import { parseRow } from '../rows.ts';
 import { statement } from '../statement.ts';
 
 const columns =
-  'id, tenant_id AS "tenantId", key, size_bytes AS "sizeBytes", sha256, created_at AS "createdAt"';
+  'id, tenant_id AS "tenantId", key, size_bytes AS "sizeBytes", sha256, git, created_at AS "createdAt"';
 
 const add = statement(
   'source-add',
   `WITH source AS (
-    INSERT INTO cygni.sources (tenant_id, id, key, size_bytes, sha256)
-    VALUES ($1, $2, $3, $4, $5)
+    INSERT INTO cygni.sources (tenant_id, id, key, size_bytes, sha256, git)
+    VALUES ($1, $2, $3, $4, $5, $6)
     ON CONFLICT DO NOTHING
     RETURNING *
   ),
   event AS (
     INSERT INTO cygni.events (tenant_id, type, subject, data)
-    SELECT tenant_id, 'source.added', id, json_build_object('sizeBytes', size_bytes, 'sha256', sha256) FROM source
+    SELECT tenant_id, 'source.added', id, json_strip_nulls(json_build_object('sizeBytes', size_bytes, 'sha256', sha256, 'commit', git ->> 'commit'))
+      FROM source
   )
   SELECT ${columns} FROM source`,
 );
@@ -47,8 +48,9 @@ export async function getSource(
 export function sourceOperations(database: Database): Pick<Store, 'addSource' | 'getSource'> {
   return {
     async addSource(source, call) {
-      const { tenantId, id, key, sizeBytes, sha256 } = source;
-      const [row] = await database.run(add, [tenantId, id, key, sizeBytes, sha256], call);
+      const { tenantId, id, key, sizeBytes, sha256, git } = source;
+      const values = [tenantId, id, key, sizeBytes, sha256, git ? JSON.stringify(git) : null];
+      const [row] = await database.run(add, values, call);
       if (row) return parseRow(sourceSchema, row);
       const existing = await getSource(database, tenantId, id, call);
       if (existing?.key === key && existing.sha256 === sha256) return existing;

@@ -1,0 +1,97 @@
+import type {
+  NewWebhookEndpoint,
+  NewWebhookSecret,
+  WebhookEndpointUpdate,
+} from '../contracts/store.ts';
+import { CygniError } from '../errors.ts';
+import { idSchema } from '../model/names.ts';
+import type { PageRequest } from '../model/page.ts';
+import type { WebhookEndpoint } from '../model/webhook.ts';
+import { checkCursor, isoNow, keyOf, listPage, record, type StoreState } from './store-state.ts';
+
+export function webhookMethods(state: StoreState) {
+  const { endpoints } = state;
+  const find = (tenantId: string, id: string) => endpoints.get(keyOf(tenantId, id)) ?? null;
+
+  function change(
+    endpoint: WebhookEndpoint,
+    changes: Partial<WebhookEndpoint>,
+    type: 'webhook_endpoint.updated' | 'webhook_endpoint.secret_rotated',
+  ): WebhookEndpoint {
+    const { tenantId, id, version } = endpoint;
+    const changed = { ...endpoint, ...changes, version: version + 1, updatedAt: isoNow(state) };
+    endpoints.set(keyOf(tenantId, id), changed);
+    const { eventTypes, disabledReason } = changed;
+    const data =
+      type === 'webhook_endpoint.updated' ? { eventTypes, disabled: disabledReason !== null } : {};
+    record(state, { tenantId, type, subject: id, data });
+    return changed;
+  }
+
+  return {
+    addWebhookEndpoint(endpoint: NewWebhookEndpoint, maximum: number): WebhookEndpoint {
+      const { tenantId, id, url, description, eventTypes, secret } = endpoint;
+      const own = [...endpoints.values()].filter((each) => each.tenantId === tenantId);
+      if (own.length >= maximum) {
+        const message = `there are ${maximum} webhook endpoints, and no more fit`;
+        throw new CygniError('conflict', message);
+      }
+      const now = isoNow(state);
+      const added: WebhookEndpoint = {
+        ...{ id, tenantId, url, description, eventTypes, disabledReason: null },
+        secrets: [{ ...secret, expiresAt: null }],
+        ...{ version: 1, createdAt: now, updatedAt: now },
+      };
+      endpoints.set(keyOf(tenantId, id), added);
+      record(state, {
+        ...{ tenantId, type: 'webhook_endpoint.created', subject: id },
+        data: { eventTypes },
+      });
+      return added;
+    },
+
+    getWebhookEndpoint: find,
+
+    listWebhookEndpoints(tenantId: string, page: PageRequest) {
+      checkCursor(page, (id) => idSchema.safeParse(id).success);
+      const own = [...endpoints.values()].filter((each) => each.tenantId === tenantId);
+      return listPage(own, page, ({ createdAt, id }) => ({ createdAt, id }));
+    },
+
+    updateWebhookEndpoint(
+      tenantId: string,
+      id: string,
+      update: WebhookEndpointUpdate,
+      version: number | null,
+    ): WebhookEndpoint | null {
+      const endpoint = find(tenantId, id);
+      if (!endpoint) return null;
+      if (version !== null && version !== endpoint.version) {
+        throw new CygniError('conflict', 'the endpoint was changed meanwhile');
+      }
+      return change(endpoint, update, 'webhook_endpoint.updated');
+    },
+
+    rotateWebhookSecret(
+      tenantId: string,
+      id: string,
+      { overlapSeconds, ...secret }: NewWebhookSecret,
+    ): WebhookEndpoint | null {
+      const endpoint = find(tenantId, id);
+      if (!endpoint) return null;
+      const expiresAt = new Date(state.now() + overlapSeconds * 1000).toISOString();
+      const before = endpoint.secrets.slice(0, 1).map((each) => ({ ...each, expiresAt }));
+      const secrets = [{ ...secret, expiresAt: null }, ...before];
+      return change(endpoint, { secrets }, 'webhook_endpoint.secret_rotated');
+    },
+
+    deleteWebhookEndpoint(tenantId: string, id: string, version: number | null): boolean {
+      const endpoint = find(tenantId, id);
+      if (!endpoint || (version !== null && version !== endpoint.version)) return false;
+      endpoints.delete(keyOf(tenantId, id));
+      state.deliveries = state.deliveries.filter(({ delivery }) => delivery.endpointId !== id);
+      record(state, { tenantId, type: 'webhook_endpoint.deleted', subject: id, data: {} });
+      return true;
+    },
+  };
+}

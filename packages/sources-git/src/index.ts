@@ -1,0 +1,2 @@
+export { createGitFetcher } from './create-git-fetcher.ts';
+export type { GitFetcherOptions } from './options.ts';
