@@ -54,7 +54,7 @@ const dispatch = statement(
                 WHERE build.tenant_id = tenant.tenant_id AND build.state = 'QUEUED' AND NOT build.dispatched
                   AND build.counted_attempts < build.maximum_attempts
                 ORDER BY build.created_at, build.id
-                LIMIT slots.free) AS oldest) AS waiting
+                LIMIT least(slots.free, (SELECT size FROM room))) AS oldest) AS waiting
      WHERE tenant.tenant_id IS NOT NULL
   ),
   chosen AS (
