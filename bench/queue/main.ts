@@ -7,6 +7,7 @@ import type { Contender, CreateContender } from './contenders/contender.ts';
 import { createCygni } from './contenders/cygni.ts';
 import { createStream } from './contenders/stream.ts';
 import { measureLatency, measureThroughput, type Throughput } from './measure.ts';
+import { weighBacklog } from './path/backlog.ts';
 import { comparePaths } from './path/compare-paths.ts';
 import { median, quantile } from './statistics.ts';
 import { redisCpu, withRedis } from './with-redis.ts';
@@ -21,12 +22,16 @@ const { values } = parseArgs({
     messages: { type: 'string', default: '2000' },
     samples: { type: 'string', default: '900' },
     builds: { type: 'string', default: '400' },
+    backlog: { type: 'string', default: '1000000' },
+    /** Which of them, separated by commas. */
+    only: { type: 'string', default: 'latency,throughput,path,backlog' },
   },
 });
 const rounds = Number(values.rounds);
 const messages = Number(values.messages);
 const samples = Number(values.samples);
 const builds = Number(values.builds);
+const wanted = new Set(values.only.split(','));
 const concurrencies = [1, 10, 50];
 const contenders: readonly CreateContender[] = [
   createCygni,
@@ -36,13 +41,15 @@ const contenders: readonly CreateContender[] = [
 ];
 
 await withRedis(async (url) => {
-  await compareLatency(url);
-  for (const concurrency of concurrencies) await compareThroughput(url, concurrency);
+  if (wanted.has('latency')) await compareLatency(url);
+  if (wanted.has('throughput')) {
+    for (const concurrency of concurrencies) await compareThroughput(url, concurrency);
+  }
+  if (!wanted.has('path') && !wanted.has('backlog')) return;
   await using postgres = await startServer();
-  await comparePaths(
-    { redisUrl: url, databaseUrl: postgres.url },
-    { rounds, builds, samples: samples / 3 },
-  );
+  const servers = { redisUrl: url, databaseUrl: postgres.url };
+  if (wanted.has('path')) await comparePaths(servers, { rounds, builds, samples: samples / 3 });
+  if (wanted.has('backlog')) await weighBacklog(servers, Number(values.backlog));
 });
 process.exit(0);
 

@@ -7,6 +7,8 @@ import {
   createMeteredBudget,
   createPlatform,
   type Deployer,
+  type Platform,
+  type PlatformSettings,
   type Registry,
   SPEC_VERSION,
   type Store,
@@ -28,10 +30,31 @@ const adapter: Adapter = {
 
 /** The platform as production puts it together, but for a pipeline and a registry that do nothing. */
 export async function runCygni(
-  { part, redisUrl, databaseUrl, prefix, concurrency }: Role,
+  role: Role,
   report: (said: Report) => void,
 ): Promise<RequestListener | null> {
-  const platform = createPlatform({
+  const platform = createIdlePlatform(
+    role,
+    {
+      buildConcurrency: role.concurrency,
+      maximumRunningBuildsPerTenant: 100,
+      maximumDispatchedBuilds: 1_000,
+    },
+    report,
+  );
+  await platform.open(AbortSignal.timeout(20_000));
+  const isApi = role.part === 'api';
+  void platform.run({ roles: isApi ? ['relay'] : ['builds'], signal: platform.stopping });
+  return isApi ? express().use(createRouter(platform, { authenticator, log })) : null;
+}
+
+/** Its builds do nothing. */
+export function createIdlePlatform(
+  { redisUrl, databaseUrl, prefix }: Pick<Role, 'redisUrl' | 'databaseUrl' | 'prefix'>,
+  settings: Partial<PlatformSettings>,
+  report: (said: Report) => void,
+): Platform {
+  return createPlatform({
     store: reporting(createPostgresStore({ url: databaseUrl, poolSize }), report),
     queue: createRedisQueue({ url: redisUrl, prefix }),
     artifacts: createMemoryArtifactStore(),
@@ -43,17 +66,9 @@ export async function runCygni(
       buildMinute: { small: 1_000, medium: 2_000, large: 4_000 },
       storedGibibyte: 1_000,
     }),
-    settings: {
-      buildConcurrency: concurrency,
-      maximumRunningBuildsPerTenant: 100,
-      maximumDispatchedBuilds: 1_000,
-    },
+    settings,
     log,
   });
-  await platform.open(AbortSignal.timeout(20_000));
-  const roles = part === 'api' ? (['relay'] as const) : (['builds'] as const);
-  void platform.run({ roles, signal: platform.stopping });
-  return part === 'api' ? express().use(createRouter(platform, { authenticator, log })) : null;
 }
 
 function reporting(store: Store, report: (said: Report) => void): Store {

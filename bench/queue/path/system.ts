@@ -111,7 +111,8 @@ export async function startSystem(
   }
 }
 
-async function createDatabase(system: Role['system'], url: string): Promise<string> {
+/** For the system, on the server at `url`. Gives its address. */
+export async function createDatabase(system: Role['system'], url: string): Promise<string> {
   const name = `path_${randomUUID().replaceAll('-', '')}`;
   await query(url, `CREATE DATABASE ${name}`);
   const own = new URL(url);

@@ -7,12 +7,13 @@ import { changingQueries } from './changing-queries.ts';
  */
 export const sabotages = ['fence', 'sweep'] as const;
 
-const fence = /\battempt = \$2\b/g;
+/** Of one claim, and of each of several. */
+const fence = /\b(?:build\.)?attempt = (\$2|asked\.attempt)\b/g;
 
 /** The pool, its SQL without the fence. */
 export function withoutFence(pool: Pool): Pool {
   return changingQueries(pool, (query) => {
-    const text = query.text.replaceAll(fence, '$2::integer IS NOT NULL');
+    const text = query.text.replaceAll(fence, '($1)::integer IS NOT NULL');
     if (text === query.text) return query;
     return { ...query, text, ...(query.name ? { name: `${query.name}-unfenced` } : {}) };
   });

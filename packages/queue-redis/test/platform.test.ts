@@ -1,4 +1,4 @@
-import type { Message } from '@cygni/core';
+import type { Message, Queue } from '@cygni/core';
 import { createRedisQueue } from '@cygni/queue-redis';
 import { createPostgresStore } from '@cygni/store-postgres';
 import { describe, expect, it } from 'vitest';
@@ -73,6 +73,39 @@ describe.skipIf(!canStartRedis)('an API whose Redis is away', () => {
       expect(await readiness(api)).toEqual(ready);
     },
   );
+
+  it('answers while what it sends to a paused Redis is pending', async () => {
+    await using redis = await startRedis();
+    const pending = new Set<Promise<void>>();
+    const started: string[] = [];
+    const pipeline = createScriptedPipeline(async (job) => {
+      started.push(job.buildId);
+      return { status: 'succeeded', digest: knownDigest, sizeBytes: 1, cache: null };
+    });
+    const redisQueue = createRedisQueue({ url: redis.url });
+    const queue: Queue = {
+      ...redisQueue,
+      enqueue(messages, call) {
+        const sending = redisQueue.enqueue(messages, call);
+        pending.add(sending);
+        return sending.finally(() => pending.delete(sending));
+      },
+    };
+    await using api = await startApi({ queue, pipeline });
+    const sourceId = await api.uploadSource();
+    const first = await post(api, sourceId);
+    await until(() => started.includes(first));
+
+    redis.pause();
+    const accepted = [await post(api, sourceId)];
+    await until(() => pending.size === 1);
+    const [sending] = pending;
+    for (let index = 0; index < 20; index += 1) accepted.push(await post(api, sourceId));
+    expect([...pending]).toEqual([sending]);
+
+    redis.resume();
+    await until(() => accepted.every((id) => started.includes(id)));
+  });
 
   it('measures depth, age, deliveries, redeliveries and dead letters', async () => {
     await using redis = await startRedis();

@@ -35,9 +35,12 @@ export interface Database {
   ): Promise<readonly Row[]>;
   /** READ COMMITTED. Rolled back when `work` rejects; run again, `work` included, on a serialization failure or deadlock. */
   transaction<T>(work: (session: Session) => Promise<T>, call: Call): Promise<T>;
+  /** As `transaction`, without waiting for the disk: a server that crashes within a second may forget it. */
+  forgettable<T>(work: (session: Session) => Promise<T>, call: Call): Promise<T>;
 }
 
 const begin = statement('begin', 'BEGIN ISOLATION LEVEL READ COMMITTED');
+const beginForgettable = 'BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL synchronous_commit = off';
 const commit = statement('commit', 'COMMIT');
 const rollback = statement('rollback', 'ROLLBACK');
 
@@ -131,6 +134,29 @@ export function createDatabase(options: ResolvedOptions): Database {
     });
   }
 
+  function transaction<T>(
+    start: (session: Session) => Promise<unknown>,
+    work: (session: Session) => Promise<T>,
+    call: Call,
+  ): Promise<T> {
+    return guarded(call, (signal) =>
+      retrying(signal, () =>
+        withSession(pool(), limits, signal, async (session) => {
+          await start(session);
+          try {
+            const result = await withAbort(work(session), signal);
+            await session.run(commit);
+            return result;
+          } catch (error) {
+            // Where even this fails, the connection is gone and the transaction with it.
+            if (!signal.aborted) await session.run(rollback).catch(() => {});
+            throw error;
+          }
+        }),
+      ),
+    );
+  }
+
   async function close(): Promise<void> {
     const drained = Promise.allSettled([...running]);
     const timer = setTimeout(
@@ -174,23 +200,9 @@ export function createDatabase(options: ResolvedOptions): Database {
           }),
         ),
       ),
-    transaction: (work, call) =>
-      guarded(call, (signal) =>
-        retrying(signal, () =>
-          withSession(pool(), limits, signal, async (session) => {
-            await session.run(begin);
-            try {
-              const result = await withAbort(work(session), signal);
-              await session.run(commit);
-              return result;
-            } catch (error) {
-              // Where even this fails, the connection is gone and the transaction with it.
-              if (!signal.aborted) await session.run(rollback).catch(() => {});
-              throw error;
-            }
-          }),
-        ),
-      ),
+    transaction: (work, call) => transaction((session) => session.run(begin), work, call),
+    forgettable: (work, call) =>
+      transaction((session) => session.script(beginForgettable), work, call),
   };
 }
 

@@ -1,5 +1,3 @@
-import { setTimeout as delay } from 'node:timers/promises';
-
 /** Time as the platform sees it. Tests inject their own. */
 export interface Clock {
   /** For display and for budget periods; never for durations. */
@@ -13,12 +11,16 @@ export interface Clock {
 export const systemClock: Clock = {
   now: () => new Date(),
   monotonic: () => performance.now(),
-  async sleep(ms, signal) {
-    if (signal.aborted) return;
-    try {
-      await delay(ms, undefined, { signal });
-    } catch (error) {
-      if (!signal.aborted) throw error;
-    }
+  sleep(ms, signal) {
+    if (signal.aborted) return Promise.resolve();
+    return new Promise((resolve) => {
+      const wake = () => {
+        clearTimeout(timer);
+        signal.removeEventListener('abort', wake);
+        resolve();
+      };
+      const timer = setTimeout(wake, ms);
+      signal.addEventListener('abort', wake, { once: true });
+    });
   },
 };

@@ -29,12 +29,14 @@ export function holdLease(
   const safeMs = (options.leaseSeconds * 1000 * 4) / 5;
   const lost = new AbortController();
   const cancelled = new AbortController();
-  const stopped = new AbortController();
+  /** By its loss too. */
+  const ended = new AbortController();
   const signal = AbortSignal.any([call.signal, lost.signal]);
   let validUntil = clock.monotonic() + safeMs;
 
   function lose(reason: string, cause?: unknown): void {
     lost.abort(new CygniError('lease_lost', reason, { cause }));
+    ended.abort(reason);
   }
 
   async function beat(): Promise<void> {
@@ -55,10 +57,9 @@ export function holdLease(
   }
 
   async function run(): Promise<void> {
-    const until = AbortSignal.any([stopped.signal, lost.signal]);
-    while (!until.aborted) {
-      await clock.sleep(intervalMs, until);
-      if (!until.aborted) await beat();
+    while (!ended.signal.aborted) {
+      await clock.sleep(intervalMs, ended.signal);
+      if (!ended.signal.aborted) await beat();
     }
   }
 
@@ -67,7 +68,7 @@ export function holdLease(
     signal,
     cancelled: cancelled.signal,
     async [Symbol.asyncDispose]() {
-      stopped.abort();
+      ended.abort('released');
       await running;
     },
   };

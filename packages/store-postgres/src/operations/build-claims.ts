@@ -1,51 +1,28 @@
-import { idSchema, type RunName, type Store, sourceSchema } from '@cygni/core';
+import { type BuildClaim, idSchema, type RunName, type Store } from '@cygni/core';
 import { z } from 'zod';
+import { createBatches } from '../batches.ts';
 import type { Database } from '../database.ts';
-import { own, parseRow, part } from '../rows.ts';
-import { statement } from '../statement.ts';
-import { buildColumns, buildOf } from './builds.ts';
+import { sqlState } from '../map-error.ts';
+import { parseRow } from '../rows.ts';
+import { type Statement, statement } from '../statement.ts';
+import {
+  type Claimant,
+  claimsOf,
+  claimUnlocked,
+  claimValues,
+  claimWaiting,
+} from './claim-statement.ts';
 import { ending } from './ending.ts';
-
-const attemptsSchema = z.strictObject({ attemptsLeft: z.int().nonnegative() });
-
-const runSchema = z.strictObject({
-  attempt: z.int().positive(),
-  ageSeconds: z.number().nonnegative(),
-  logPosition: z.int().nonnegative(),
-});
+import {
+  type End,
+  endOf,
+  finishedOf,
+  finishUnlocked,
+  finishValues,
+  finishWaiting,
+} from './finish-statement.ts';
 
 const runNameSchema = z.strictObject({ buildId: idSchema, attempt: z.int() });
-
-/** $1 build, $2 seconds. */
-const claim = statement(
-  'build-claim',
-  `WITH build AS (
-    UPDATE cygni.builds
-       SET state = 'RUNNING', attempt = attempt + 1, counted_attempts = counted_attempts + 1,
-           lease_until = now() + $2::float8 * interval '1 second', started_at = coalesce(started_at, now()),
-           run = coalesce(run, attempt + 1),
-           run_began_at = CASE WHEN run IS NULL THEN now() ELSE run_began_at END
-     WHERE id = $1
-       AND ((state = 'QUEUED' AND dispatched) OR (state = 'RUNNING' AND lease_until < now()))
-       AND counted_attempts < maximum_attempts
-    RETURNING *
-  ),
-  event AS (
-    INSERT INTO cygni.events (tenant_id, type, subject, data)
-    SELECT tenant_id, 'build.started', id, json_build_object('attempt', attempt) FROM build
-  )
-  SELECT ${buildColumns},
-         source.id AS "source.id", source.tenant_id AS "source.tenantId", source.key AS "source.key",
-         source.size_bytes AS "source.sizeBytes", source.sha256 AS "source.sha256",
-         source.git AS "source.git", source.created_at AS "source.createdAt",
-         build.maximum_attempts - build.counted_attempts AS "claim.attemptsLeft",
-         build.run AS "run.attempt",
-         greatest(0, extract(epoch FROM now() - build.run_began_at)::float8) AS "run.ageSeconds",
-         (SELECT coalesce(max(position + line_count - 1), 0)
-            FROM cygni.log_chunks
-           WHERE build_id = build.id AND attempt >= build.run) AS "run.logPosition"
-    FROM build JOIN cygni.sources AS source ON source.tenant_id = build.tenant_id AND source.id = build.source_id`,
-);
 
 /** $1 build, $2 attempt, $3 seconds. */
 const heartbeat = statement(
@@ -56,21 +33,7 @@ const heartbeat = statement(
    RETURNING cancel_requested AS "cancelRequested"`,
 );
 
-/** $1 build, $2 attempt, $3 state, $4 image, $5 failure, $6 charge, $7 reason, $8 thresholds, $9 cache. */
-const finish = statement(
-  'build-finish',
-  `WITH ended AS (
-    UPDATE cygni.builds
-       SET state = $3, image = $4, failure = $5, cache = $9, cost = least($6::bigint, estimate),
-           lease_until = NULL, finished_at = now()
-     WHERE id = $1 AND attempt = $2 AND state = 'RUNNING'
-    RETURNING tenant_id, id, state, cost, $7::text AS reason
-  ),
-  ${ending('build', { alertAt: '$8' })}
-  SELECT id FROM ended`,
-);
-
-/** $1 to $5 as above. */
+/** $1 build, $2 attempt, $3 state, $4 image, $5 failure. */
 const endedAlike = statement(
   'build-ended-alike',
   `SELECT id FROM cygni.builds
@@ -119,33 +82,52 @@ export function buildClaimOperations(
   Store,
   'claimBuild' | 'heartbeatBuild' | 'finishBuild' | 'releaseBuild' | 'findOrphanedRuns'
 > {
+  const mayBeOnesFault = (error: unknown) => /^(2[1-3]|55P03)/.test(sqlState(error) ?? '');
+  const claim = createBatches<Claimant, BuildClaim | null>({
+    together: (claimants, signal) => claimOf(claimUnlocked, claimants, signal),
+    alone: async (claimant, signal) => (await claimOf(claimWaiting, [claimant], signal))[0] ?? null,
+    groupOf: ({ leaseSeconds }) => String(leaseSeconds),
+    keyOf: ({ id }) => id,
+    mayBeOnesFault,
+  });
+  const finish = createBatches<End, boolean>({
+    together: (ends, signal) => finishOf(finishUnlocked, ends, signal),
+    alone: async (end, signal) => (await finishOf(finishWaiting, [end], signal))[0] ?? false,
+    groupOf: ({ alertAt }) => alertAt.join(),
+    keyOf: ({ id }) => id,
+    mayBeOnesFault,
+  });
+
+  async function claimOf(
+    text: Statement,
+    claimants: readonly Claimant[],
+    signal: AbortSignal,
+  ): Promise<readonly (BuildClaim | undefined)[]> {
+    return claimsOf(await database.execute(text, claimValues(claimants), signal), claimants);
+  }
+
+  async function finishOf(
+    text: Statement,
+    ends: readonly End[],
+    signal: AbortSignal,
+  ): Promise<readonly (true | undefined)[]> {
+    return finishedOf(await database.execute(text, finishValues(ends), signal), ends);
+  }
+
   return {
     async claimBuild(id, leaseSeconds, call) {
       if (!idSchema.safeParse(id).success) return null;
-      const [row] = await database.run(claim, [id, leaseSeconds], call);
-      if (!row) return null;
-      return {
-        build: buildOf(own(row)),
-        source: parseRow(sourceSchema, part(row, 'source')),
-        ...parseRow(attemptsSchema, part(row, 'claim')),
-        run: parseRow(runSchema, part(row, 'run')),
-      };
+      const claimant = { id: id.toLowerCase(), leaseSeconds };
+      return database.attend(call, (signal) => claim(claimant, signal));
     },
     async heartbeatBuild({ id, attempt }, leaseSeconds, call) {
       const [row] = await database.run(heartbeat, [id, attempt, leaseSeconds], call);
       return row ? { cancelRequested: row.cancelRequested === true } : null;
     },
-    async finishBuild(
-      { id, attempt },
-      { state, image, cache = null, failure, charge, alertAt = [] },
-      call,
-    ) {
-      const documents = [image, failure].map((each) => each && JSON.stringify(each));
-      const reason = failure?.reason ?? null;
-      const end = [id, attempt, state, ...documents];
-      const values = [...end, charge, reason, alertAt, cache && JSON.stringify(cache)];
-      const ended = await database.run(finish, values, call);
-      return ended.length > 0 || (await database.run(endedAlike, end, call)).length > 0;
+    async finishBuild(fence, result, call) {
+      const end = endOf(fence, result);
+      if (await database.attend(call, (signal) => finish(end, signal))) return true;
+      return (await database.run(endedAlike, end.columns.slice(0, 5), call)).length > 0;
     },
     async findOrphanedRuns(runs, call) {
       const isKnowable = ({ buildId }: RunName) => idSchema.safeParse(buildId).success;

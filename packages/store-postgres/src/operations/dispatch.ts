@@ -2,19 +2,20 @@ import type { Store } from '@cygni/core';
 import type { Database } from '../database.ts';
 import { statement } from '../statement.ts';
 
-/** One dispatch at a time, or two would both fill the same room. A statement of its own: the next one sees what the one before left. */
+/**
+ * One dispatch at a time, or two would both fill the same room. A statement of its own: the next one sees what the one
+ * before left. On the way, $1 notes go: what an acceptance leaves in the outbox tells a relay of the version before;
+ * here the build itself says that it waits.
+ */
 const lock = statement(
   'dispatch-lock',
-  `SELECT pg_advisory_xact_lock(hashtextextended('cygni.dispatch', 0))`,
-);
-
-/** What an acceptance leaves in the outbox tells a relay of the version before; here the build itself says that it waits. */
-const drain = statement(
-  'dispatch-drain',
-  `DELETE FROM cygni.outbox
-    WHERE id = ANY (ARRAY (SELECT id FROM cygni.outbox
-                            WHERE kind = 'build' AND NOT ready
-                            ORDER BY id LIMIT $1 FOR UPDATE SKIP LOCKED))`,
+  `WITH drained AS (
+    DELETE FROM cygni.outbox
+     WHERE id = ANY (ARRAY (SELECT id FROM cygni.outbox
+                             WHERE kind = 'build' AND NOT ready
+                             ORDER BY id LIMIT $1 FOR UPDATE SKIP LOCKED))
+  )
+  SELECT pg_advisory_xact_lock(hashtextextended('cygni.dispatch', 0))`,
 );
 
 /**
@@ -53,7 +54,7 @@ const dispatch = statement(
                 WHERE build.tenant_id = tenant.tenant_id AND build.state = 'QUEUED' AND NOT build.dispatched
                   AND build.counted_attempts < build.maximum_attempts
                 ORDER BY build.created_at, build.id
-                LIMIT slots.free) AS oldest) AS waiting
+                LIMIT least(slots.free, (SELECT size FROM room))) AS oldest) AS waiting
      WHERE tenant.tenant_id IS NOT NULL
   ),
   chosen AS (
@@ -85,9 +86,9 @@ const drainedAtOnce = 5_000;
 export function dispatchOperations(database: Database): Pick<Store, 'dispatchBuilds'> {
   return {
     dispatchBuilds({ maximumPerTenant, maximumUnclaimed, limit }, call) {
-      return database.transaction(async (session) => {
-        await session.run(drain, [drainedAtOnce]);
-        await session.run(lock);
+      // What the server forgets of it was not claimed either, and is let through again.
+      return database.forgettable(async (session) => {
+        await session.run(lock, [drainedAtOnce]);
         const values = [maximumPerTenant, maximumUnclaimed, limit];
         return (await session.run(dispatch, values)).length;
       }, call);

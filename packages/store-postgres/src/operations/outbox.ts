@@ -29,7 +29,8 @@ export function outboxOperations(database: Database): Pick<Store, 'takeOutbox'> 
     async takeOutbox(limit, deliver, call) {
       let refusal: { readonly reason: unknown } | undefined;
       try {
-        return await database.transaction(async (session) => {
+        // Messages whose removal the server forgets are delivered again.
+        return await database.forgettable(async (session) => {
           const rows = (await session.run(take, [limit])).map((row) => parseRow(rowSchema, row));
           if (rows.length === 0) return 0;
           await deliver(rows.map(messageOf)).catch((reason: unknown) => {

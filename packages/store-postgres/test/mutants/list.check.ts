@@ -10,7 +10,7 @@ import { statements } from './seam.ts';
 
 /** What guards something, wherever it stands. */
 const guards = [
-  /\battempt = \$\d/g,
+  /\battempt = (\$\d|asked\.attempt)/g,
   /FOR (NO KEY )?UPDATE/g,
   /SKIP LOCKED/g,
   /advisory/g,

@@ -154,7 +154,17 @@ export const builds: readonly Mutant[] = [
       why: 'who would have ended it for another reason is told that it did not',
     },
   ]),
-  ...mutantsOf('build-claim', [
+  ...mutantsOf('operations/claim-statement.ts', [
+    {
+      find: 'FOR NO KEY UPDATE',
+      replace: '-- ',
+      why: 'who waited for a build sees what it has become',
+    },
+    {
+      find: 'id = ANY ($1::uuid[])\n         AND',
+      replace: '$1::uuid[] IS NOT NULL AND',
+      why: 'only what is asked for is claimed',
+    },
     {
       find: 'run = coalesce(run, attempt + 1)',
       replace: 'run = attempt + 1',
@@ -202,7 +212,7 @@ export const builds: readonly Mutant[] = [
     },
   ]),
   ...mutantsOf(
-    ['build-heartbeat', 'build-finish', 'build-release', 'log-append'],
+    ['build-heartbeat', 'build-release', 'log-append'],
     [
       {
         find: 'AND attempt = $2',
@@ -216,12 +226,38 @@ export const builds: readonly Mutant[] = [
       },
     ],
   ),
-  ...mutantsOf('build-finish', [
+  ...mutantsOf('operations/finish-statement.ts', [
     {
-      find: 'least($6::bigint, estimate)',
-      replace: '$6::bigint',
+      find: 'build.attempt = asked.attempt AND',
+      replace: '',
+      why: 'the fence: an outdated holder writes nothing',
+    },
+    {
+      find: "AND build.state = 'RUNNING'",
+      replace: '',
+      why: 'who gave the build back, or ended it, writes nothing more',
+    },
+    {
+      find: 'least(mine.charge, estimate)',
+      replace: 'mine.charge',
       why: 'no more is charged than was held',
     },
+    {
+      find: 'FOR NO KEY UPDATE OF build, account',
+      replace: '-- ',
+      why: 'who waited for a build sees what it has become',
+    },
+    {
+      find: 'FOR NO KEY UPDATE OF build, account',
+      replace: 'FOR NO KEY UPDATE OF build',
+      why: 'nobody waits for an account of somebody else',
+    },
+  ]),
+  ...mutantsOf('build-finish', [
+    { find: 'SKIP LOCKED', replace: '', why: 'nobody waits for an account of somebody else' },
+  ]),
+  ...mutantsOf('build-claim', [
+    { find: 'SKIP LOCKED', replace: '', why: 'nobody waits for a build of somebody else' },
   ]),
   ...mutantsOf('build-find-orphaned-runs', [
     { find: 'NOT EXISTS', replace: 'EXISTS', why: 'what is gone on with is no orphan' },

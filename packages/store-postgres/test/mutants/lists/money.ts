@@ -3,6 +3,7 @@ import { type Mutant, mutantsOf } from '../mutant.ts';
 /** Those that end work. */
 const endings = [
   'build-finish',
+  'build-finish-waiting',
   'build-release',
   'build-cancel',
   'build-end-over',

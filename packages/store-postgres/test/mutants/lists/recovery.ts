@@ -36,8 +36,6 @@ export const recovery: readonly Mutant[] = [
       replace: '1',
       why: 'two dispatches do not fill the same room',
     },
-  ]),
-  ...mutantsOf('dispatch-drain', [
     { find: 'FOR UPDATE SKIP LOCKED', replace: '', why: 'a relay that hangs holds no dispatch up' },
     { find: 'SKIP LOCKED', replace: '', why: 'a relay that hangs holds no dispatch up' },
     { find: "kind = 'build' AND", replace: '', why: 'messages of deployments stay' },
