@@ -5,6 +5,7 @@ import type { Bell } from './bell.ts';
 import type { Metrics } from './metrics.ts';
 import { retryWhileUnavailable } from './retry.ts';
 
+/** Between two writes. The first line after a pause is written at once. */
 const flushIntervalMs = 100;
 const flushLines = 500;
 const maximumLineCharacters = 16_384;
@@ -36,6 +37,7 @@ export async function pumpLog(
   let full = false;
   let flushing = Promise.resolve();
   let timer: NodeJS.Timeout | undefined;
+  let flushedAt = Number.NEGATIVE_INFINITY;
 
   async function append(lines: readonly PipelineLogLine[]): Promise<void> {
     const position = lines[0]?.position;
@@ -58,6 +60,7 @@ export async function pumpLog(
   function flush(): Promise<void> {
     clearTimeout(timer);
     timer = undefined;
+    flushedAt = performance.now();
     const lines = pending;
     pending = [];
     flushing = flushing.then(() => append(lines));
@@ -84,7 +87,7 @@ export async function pumpLog(
     }
     accept(line);
     if (pending.length >= flushLines) await flush();
-    else timer ??= setTimeout(flush, flushIntervalMs);
+    else timer ??= setTimeout(flush, Math.max(0, flushedAt + flushIntervalMs - performance.now()));
   }
   await flush();
 }

@@ -47,14 +47,14 @@ export async function runBuild(
       },
       call,
     );
-    // Both are awaited; until then neither may count as unhandled.
+    // Awaited below; until then it may not count as unhandled.
     pumped.catch(() => {});
     const outcome = await waitForOutcome(run, { deadline, cancelled: lease.cancelled }, call);
+    // The image is there while the last lines of the log may still be on their way.
+    const accepted = accept(context, build, outcome, call);
+    accepted.catch(() => {});
     await pumped;
-    if (outcome.status === 'failed') return outcome;
-    const verdict = await confirm(context, build, outcome, call);
-    if (verdict.status === 'failed') return verdict;
-    return (await setTags(context, build, verdict.image, call)) ?? verdict;
+    return await accepted;
   } catch (error) {
     if (lease.signal.aborted) {
       // An adoptable run goes on for the next worker; any other must not outlive its claim.
@@ -126,6 +126,18 @@ async function waitForOutcome(
   } finally {
     either.removeEventListener('abort', cancel);
   }
+}
+
+async function accept(
+  context: PlatformContext,
+  build: Build,
+  outcome: BuildOutcome,
+  call: Call,
+): Promise<BuildVerdict> {
+  if (outcome.status === 'failed') return outcome;
+  const verdict = await confirm(context, build, outcome, call);
+  if (verdict.status === 'failed') return verdict;
+  return (await setTags(context, build, verdict.image, call)) ?? verdict;
 }
 
 /** Trusts no digest that the registry does not confirm. */
