@@ -22,8 +22,7 @@ await using scene = await setScene(services);
 const { cluster, s3 } = services;
 await using server = await scene.startServer({
   REGISTRY_URL: `http://${cluster.registry}`,
-  BUILD_CONCURRENCY: String(atOnce),
-  KANIKO_IN_FLIGHT: String(inFlight),
+  BUILD_CONCURRENCY: String(inFlight),
 });
 const bare = createBareJobs(cluster.kubeconfig, scene.namespace.name);
 const authority = await bare.putAuthority(await readFile(s3.authorityFile, 'utf8'));

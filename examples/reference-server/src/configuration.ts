@@ -90,7 +90,7 @@ const environmentSchema = z.object({
   REGISTRY_MIRRORS: mirrorsSchema,
   BUILD_ENGINE: z.enum(['auto', 'docker', 'podman', 'buildah', 'assemble']).default('auto'),
   DEPLOY_RUNTIME: z.enum(['auto', 'docker', 'podman', 'namespaces']).default('auto'),
-  BUILD_CONCURRENCY: z.coerce.number().int().min(1).max(100).default(2),
+  BUILD_CONCURRENCY: z.coerce.number().int().min(1).max(100).optional(),
   BUILDS_PER_TENANT: z.coerce.number().int().min(1).max(1000).default(4),
   /** Micro-units a tenant and month; absent: no cap until one is set over the API. */
   BUDGET_CAP: microUnits.optional(),
@@ -168,7 +168,7 @@ export function readConfiguration(environment: NodeJS.ProcessEnv): Configuration
       registryMirrors: variables.REGISTRY_MIRRORS,
       buildEngine: variables.BUILD_ENGINE,
       deployRuntime: variables.DEPLOY_RUNTIME,
-      buildConcurrency: variables.BUILD_CONCURRENCY,
+      buildConcurrency: variables.BUILD_CONCURRENCY ?? (kaniko ? 16 : 2),
       buildsPerTenant: variables.BUILDS_PER_TENANT,
       budgetCap: variables.BUDGET_CAP ?? null,
     },

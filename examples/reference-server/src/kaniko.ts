@@ -39,7 +39,6 @@ export const kanikoVariables = z.object({
     .transform((text, context): unknown => attempt(() => JSON.parse(text), 'not JSON', context))
     .pipe(machines)
     .optional(),
-  KANIKO_IN_FLIGHT: z.coerce.number().int().positive().optional(),
 });
 
 export function kanikoConfiguration(
@@ -57,7 +56,6 @@ export function kanikoConfiguration(
       certificateAuthority: variables.KANIKO_CA_FILE,
       dnsPolicy: variables.KANIKO_DNS_POLICY,
       machines: variables.KANIKO_MACHINES,
-      maximumInFlight: variables.KANIKO_IN_FLIGHT,
     }),
   };
 }

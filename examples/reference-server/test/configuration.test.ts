@@ -65,6 +65,7 @@ describe('the configuration', () => {
       expect(readConfiguration(kaniko)).toMatchObject({
         configuration: {
           kaniko: { kubeconfig: '/etc/cygni/kubeconfig', namespace: 'cygni-builds' },
+          buildConcurrency: 16,
         },
       });
       expect(JSON.stringify(readConfiguration(kaniko))).not.toContain('flavour');

@@ -56,7 +56,6 @@ const optionsSchema = z.strictObject({
     .regex(/-----BEGIN CERTIFICATE-----/, 'PEM')
     .nullable()
     .default(null),
-  maximumInFlight: z.int().positive().default(16),
   gracePeriodSeconds: z.int().min(0).max(300).default(5),
   schedulingSeconds: z.int().positive().default(300),
   ttlSeconds: z.int().positive().default(86_400),
@@ -95,8 +94,6 @@ export interface KanikoPipelineOptions {
   readonly dnsPolicy?: 'ClusterFirst' | 'Default';
   /** PEM. Trusted besides the public ones for the context and for registries. */
   readonly certificateAuthority?: string | null;
-  /** Jobs of this process that run at once; more wait. Default: 16, which took the least time in all for 60 builds. */
-  readonly maximumInFlight?: number;
   /** What a cancelled build has to end by itself. */
   readonly gracePeriodSeconds?: number;
   /** How long a build may wait for a node with room for it, which may have to be started first. */

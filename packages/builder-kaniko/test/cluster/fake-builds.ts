@@ -21,7 +21,7 @@ function registryOfAll(): Registry {
       expiresAt: null,
       reach: 'repository',
     }),
-    resolve: async () => ({ digest, sizeBytes: 1 }),
+    resolve: async () => ({ digest, sizeBytes: 1, mediaType: '', platforms: [] }),
   };
 }
 
@@ -53,7 +53,6 @@ export async function openBuilds(server: FakeApiServer, requestsPerSecond: numbe
     namespace: 'builds',
     registry: registryOfAll(),
     cache: null,
-    maximumInFlight: 2_000,
     requestsPerSecond,
   });
   await pipeline.open(call);
