@@ -15,9 +15,15 @@ const machine = z.strictObject({
 });
 const machines = z.strictObject({ small: machine, medium: machine, large: machine });
 
+const fetched = 'needed with CYGNI_BUILDER=kaniko: pods fetch the source from there';
+
 /** What is read of the environment where CYGNI_BUILDER is `kaniko`. */
 export const kanikoVariables = z.object({
   KUBECONFIG: z.string(),
+  S3_BUCKET: z.string(fetched),
+  S3_ENDPOINT: z
+    .url({ protocol: /^https$/, error: 'must be https with CYGNI_BUILDER=kaniko' })
+    .optional(),
   KANIKO_NAMESPACE: z.string().default('cygni-builds'),
   KANIKO_IMAGE: z.string().optional(),
   KANIKO_FLAVOUR: z.enum(['v1.24.0', 'osscontainertools']).optional(),
