@@ -102,8 +102,10 @@ export const environmentSchema = z.object({
     .int()
     .min(1)
     .max(100)
-    .default(2)
-    .meta({ description: 'builds that this server has under way at once' }),
+    .optional()
+    .meta({
+      description: 'builds that this server has under way at once; otherwise 2, and 16 on Kubernetes',
+    }),
   BUILDS_PER_TENANT: z.coerce
     .number()
     .int()

@@ -29,7 +29,7 @@ import type { RunContext } from './run-context.ts';
 import type { OpenLog, RunLog } from './run-log.ts';
 import type { Change } from './signal-change.ts';
 
-/** After the container's end: how long its log may take to be read. */
+/** After the container's end, or its push: how long its log may take to be read. */
 const lastLogMs = 10_000;
 const removalMs = 60_000;
 /** A run that starts is looked at so often even if nothing is heard, since time alone ends what obstructs it. */
@@ -90,9 +90,11 @@ export async function superviseJob(supervision: Supervision, call: Call): Promis
     namespace: settings.namespace,
     observer,
     change,
+    isPushed: () => isPushed,
   };
   const reader = createKanikoLogReader({ destination: kanikoDestination(job, throughProxy) });
   let claim: string | null = null;
+  let isPushed = false;
 
   try {
     const told = await untilCancelled(completed);
@@ -108,6 +110,7 @@ export async function superviseJob(supervision: Supervision, call: Call): Promis
       if (!inner.signal.aborted) call.log.warn({ err: error, name }, 'a build log broke off');
     });
     const { outcome, isRunning } = await untilEnded(logRead);
+    if (isPushed) return { outcome, removal: lastWords(logRead).then(finish).then(remove) };
     const removal = remove();
     if (isRunning) {
       await removal;
@@ -201,8 +204,11 @@ export async function superviseJob(supervision: Supervision, call: Call): Promis
         const claimed: string = claim;
         const image: ResolvedImage | null = await resolved(0, inner);
         // Anybody can print a line: only what the registry has under the attempt's own tag was pushed.
-        if (image && image.digest === claimed)
+        if (image && image.digest === claimed) {
+          isPushed = true;
+          change.happened();
           return { outcome: succeeded(image), isRunning: false };
+        }
         refuted = claimed;
       }
       const standing = judge(observer.now(), settings.schedulingSeconds);
@@ -227,6 +233,14 @@ export async function superviseJob(supervision: Supervision, call: Call): Promis
       const isStarting = standing.kind === 'obstructed' || standing.isStarting;
       await change.since(seen, inner.signal, isStarting ? startingMs : undefined);
     }
+  }
+
+  /** The node holds back what a RUN step prints without a line feed until the container ends. */
+  async function lastWords(logRead: Promise<void>): Promise<void> {
+    // The proxy may tell of the push before kaniko's log has been read.
+    if (!throughProxy && !reader.facts().ranCommands) return;
+    const late = delay(lastLogMs, undefined, { signal: inner.signal });
+    await Promise.race([logRead, late]).catch(() => {});
   }
 
   /** Null: it may still come. */

@@ -36,17 +36,15 @@ export async function runBuild(
   let run: BuildRun | undefined;
   try {
     const job = await inPhase(context, 'prepare', () => prepareJob(context, claim, attempt, call));
-    const outcome = await inPhase(context, 'build', () => runToItsEnd(job), isFailed);
-    if (outcome.status === 'failed') return outcome;
-    const verdict = await inPhase(
-      context,
-      'verify',
-      () => confirm(context, build, outcome, call),
-      isFailed,
+    const ended = () => runToItsEnd(job);
+    const { outcome, logStored } = await inPhase(context, 'build', ended, (each) =>
+      isFailed(each.outcome),
     );
-    if (verdict.status === 'failed') return verdict;
-    const tagged = () => setTags(context, build, verdict.image, call);
-    return (await inPhase(context, 'tag', tagged, (failure) => failure !== null)) ?? verdict;
+    // The image is there while the last lines of the log may still be on their way.
+    const accepted = accept(context, build, outcome, call);
+    accepted.catch(() => {});
+    await logStored;
+    return await accepted;
   } catch (error) {
     if (lease.signal.aborted) {
       // An adoptable run goes on for the next worker; any other must not outlive its claim.
@@ -56,10 +54,10 @@ export async function runBuild(
     return failureOf(error, outer);
   }
 
-  /** Starts or adopts it, and stores its log. */
-  async function runToItsEnd(job: BuildJob): Promise<BuildOutcome> {
+  /** Starts or adopts it, and has its log stored. */
+  async function runToItsEnd(job: BuildJob) {
     run = await pipeline.start(job, call);
-    const pumped = pumpLog(
+    const logStored = pumpLog(
       run,
       { id: build.id, attempt: build.attempt },
       {
@@ -70,11 +68,10 @@ export async function runBuild(
       },
       call,
     );
-    // Both are awaited; until then neither may count as unhandled.
-    pumped.catch(() => {});
+    // Awaited by the caller; until then it may not count as unhandled.
+    logStored.catch(() => {});
     const outcome = await waitForOutcome(run, { deadline, cancelled: lease.cancelled }, call);
-    await pumped;
-    return outcome;
+    return { outcome, logStored };
   }
 }
 
@@ -145,6 +142,20 @@ async function waitForOutcome(
   } finally {
     either.removeEventListener('abort', cancel);
   }
+}
+
+async function accept(
+  context: PlatformContext,
+  build: Build,
+  outcome: BuildOutcome,
+  call: Call,
+): Promise<BuildVerdict> {
+  if (outcome.status === 'failed') return outcome;
+  const confirmed = () => confirm(context, build, outcome, call);
+  const verdict = await inPhase(context, 'verify', confirmed, isFailed);
+  if (verdict.status === 'failed') return verdict;
+  const tagged = () => setTags(context, build, verdict.image, call);
+  return (await inPhase(context, 'tag', tagged, (failure) => failure !== null)) ?? verdict;
 }
 
 /** Trusts no digest that the registry does not confirm. */
