@@ -99,6 +99,12 @@ export function createMetrics(queueStats: () => Promise<QueueStats>) {
       help: 'Bytes of build log that were stored.',
       registers,
     }),
+    logLag: new Histogram({
+      name: 'cygni_log_lag_seconds',
+      help: 'Time from the writing of a line of build log to its being stored; of the oldest line of each write.',
+      buckets: [0.05, 0.1, 0.3, 0.5, 1, 2, 5, 10, 30],
+      registers,
+    }),
     logDropped: new Counter({
       name: 'cygni_log_dropped_total',
       help: 'Lines of build log that were not stored: over the cap, or the store was out of reach.',
