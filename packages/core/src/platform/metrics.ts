@@ -3,7 +3,7 @@ import { messageKinds, type QueueStats } from '../contracts/queue.ts';
 import { failureReasons } from '../model/build.ts';
 import { rolloutRules } from '../model/deployment.ts';
 
-export const buildPhases = ['prepare', 'build', 'verify', 'tag', 'total'] as const;
+const buildPhases = ['prepare', 'build', 'verify', 'tag', 'total'] as const;
 export type BuildPhase = (typeof buildPhases)[number];
 
 const buildBuckets = [5, 10, 30, 60, 120, 300, 600, 1800, 3600];
