@@ -3,6 +3,7 @@ import type { S3ArtifactStoreOptions } from '@cygni/artifacts-s3';
 import type { TrustedIssuer } from '@cygni/http';
 import type { EcrRegistryOptions } from '@cygni/registry-ecr';
 import { ecrOptions, s3Options } from './aws.ts';
+import { type Exposure, exposureConfiguration } from './exposure.ts';
 import { type KanikoConfiguration, kanikoConfiguration, kanikoVariables } from './kaniko.ts';
 import { readEnvironment } from './secret-files.ts';
 import { environmentSchema, type Variables } from './variables.ts';
@@ -51,6 +52,7 @@ export interface Configuration {
   readonly buildConcurrency: number;
   readonly buildsPerTenant: number;
   readonly budgetCap: number | null;
+  readonly exposure: Exposure;
 }
 
 export type ConfigurationResult =
@@ -94,6 +96,7 @@ export function readConfiguration(environment: NodeJS.ProcessEnv): Configuration
       buildConcurrency: variables.BUILD_CONCURRENCY,
       buildsPerTenant: variables.BUILDS_PER_TENANT,
       budgetCap: variables.BUDGET_CAP ?? null,
+      exposure: exposureConfiguration(variables),
     },
   };
 }

@@ -4,14 +4,16 @@ import { createServer, type RequestListener, type Server } from 'node:http';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { type Logger, type Platform, roles } from '@cygni/core';
-import { createRouter } from '@cygni/http';
+import { createRouter, type RateLimits } from '@cygni/http';
 import { startEmbeddedPostgres } from '@cygni/store-postgres/embedded';
 import express from 'express';
 import { Gauge } from 'prom-client';
 import { openAccess } from './access.ts';
 import { compose } from './compose.ts';
 import { type Configuration, formatAddress } from './configuration.ts';
+import { listenerOptions } from './listener-options.ts';
 import { createMetricsServer } from './metrics-server.ts';
+import { createRateLimitStores } from './rate-limit-store.ts';
 import { version } from './version.ts';
 
 const startTimeoutMs = 60_000;
@@ -47,9 +49,7 @@ export async function startServer(
     let answer: RequestListener = (_request, response) => {
       response.writeHead(503, { 'Retry-After': '1' }).end();
     };
-    const server = createServer({ requestTimeout: 3_600_000, headersTimeout: 10_000 }, (...both) =>
-      answer(...both),
-    );
+    const server = createServer(listenerOptions, (...both) => answer(...both));
     const port = await listen(server, configuration.host, configuration.port);
     cleanUp.defer(() => closeServer(server));
 
@@ -62,9 +62,13 @@ export async function startServer(
     await registryServer?.open();
     cleanUp.defer(() => registryServer?.close());
     const { authenticator } = access;
+    const { corsOrigins, trustProxy } = configuration.exposure;
+    const metrics = configuration.hasPublicMetrics;
+    const rateLimits = limitRates(configuration, log, cleanUp);
     const app = express()
       .disable('x-powered-by')
-      .use(createRouter({ platform, authenticator, log, metrics: configuration.hasPublicMetrics }));
+      .set('trust proxy', trustProxy)
+      .use(createRouter(platform, { authenticator, log, metrics, rateLimits, corsOrigins }));
     answer = (request, response) => {
       if (isLeaving) response.setHeader('Connection', 'close');
       if (registryServer && request.url?.startsWith('/v2'))
@@ -95,6 +99,19 @@ export async function startServer(
     await cleanUp.disposeAsync();
     throw error;
   }
+}
+
+function limitRates(
+  { exposure, redisUrl, redisCluster }: Configuration,
+  log: Logger,
+  cleanUp: AsyncDisposableStack,
+): RateLimits {
+  const limits = { ...exposure.rateLimits, windowSeconds: 60 };
+  if (redisUrl === undefined) return limits;
+  const { createStore } = cleanUp.use(
+    createRateLimitStores({ url: redisUrl, cluster: redisCluster }, log),
+  );
+  return { ...limits, createStore };
 }
 
 async function openDatabase(

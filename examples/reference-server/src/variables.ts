@@ -1,6 +1,7 @@
 import { foreignIssuersSchema } from '@cygni/http';
 import { z } from 'zod';
 import { ecrVariables, s3Variables } from './aws.ts';
+import { exposureVariables } from './exposure.ts';
 import { json } from './json.ts';
 
 const hostSchema = z.union([z.ipv4(), z.ipv6(), z.hostname()]);
@@ -28,6 +29,7 @@ const mirrorsSchema = z
 
 /** What is read of the environment. `secret`: its value is never shown. */
 export const environmentSchema = z.object({
+  ...exposureVariables.shape,
   CYGNI_DATA_DIR: z
     .string()
     .min(1)

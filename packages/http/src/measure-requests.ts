@@ -15,20 +15,15 @@ export function measureRequests(registry: Registry, log: Logger): RequestHandler
   });
   return (request, response, next) => {
     const startedAt = performance.now();
+    const { method, ip: client } = request;
     const onClose = () => {
       const durationMs = performance.now() - startedAt;
       const route = routeOf(request);
       const status = response.writableFinished ? response.statusCode : 499;
-      duration.observe(
-        { method: request.method, route, status_code: String(status) },
-        durationMs / 1000,
-      );
+      duration.observe({ method, route, status_code: String(status) }, durationMs / 1000);
       const { requestId, principal } = contextOf(request);
       const tenantId = principal?.tenantId;
-      log.info(
-        { requestId, tenantId, method: request.method, route, status, durationMs },
-        'request',
-      );
+      log.info({ requestId, tenantId, client, method, route, status, durationMs }, 'request');
     };
     // So that the line has the ids of the request's span.
     response.once('close', context.bind(context.active(), onClose));
@@ -41,5 +36,6 @@ function routeOf(request: Request): string {
   const known = typeof route === 'object' && route !== null && 'path' in route;
   if (!known || typeof route.path !== 'string') return 'unknown';
   // Express has taken `baseUrl` back by the time a response is closed.
-  return request.originalUrl.startsWith('/v1/') ? `/v1${route.path}` : route.path;
+  const { mount } = contextOf(request);
+  return request.originalUrl.startsWith(`${mount}/v1/`) ? `/v1${route.path}` : route.path;
 }

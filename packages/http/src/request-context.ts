@@ -5,6 +5,8 @@ import type { Principal } from './auth/principal.ts';
 
 export interface RequestContext {
   readonly requestId: string;
+  /** The path that the router is mounted at; empty at the root. */
+  readonly mount: string;
   /** Aborts when the client has gone. */
   readonly call: Call;
   principal: Principal | undefined;
@@ -21,7 +23,7 @@ export function openContext(log: Logger): RequestHandler {
     });
     const requestId = randomUUID();
     const call = { signal: gone.signal, log: withFields(log, { requestId }) };
-    contexts.set(request, { requestId, call, principal: undefined });
+    contexts.set(request, { requestId, mount: request.baseUrl, call, principal: undefined });
     response.setHeader('X-Request-Id', requestId);
     next();
   };

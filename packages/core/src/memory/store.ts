@@ -1,6 +1,12 @@
 import type { BudgetLimit } from '../contracts/budget-policy.ts';
 import { type Call, SPEC_VERSION } from '../contracts/call.ts';
-import type { DispatchOptions, PruneOptions, Store, SweepOptions } from '../contracts/store.ts';
+import type {
+  BudgetChange,
+  DispatchOptions,
+  PruneOptions,
+  Store,
+  SweepOptions,
+} from '../contracts/store.ts';
 import { abortedError, CygniError } from '../errors.ts';
 import { idSchema } from '../model/names.ts';
 import type { PageRequest } from '../model/page.ts';
@@ -131,8 +137,8 @@ export function createMemoryStore(options: MemoryStoreOptions = {}): Store {
       underLimit(openAccount(state, tenantId, currency, limit), limit),
     ),
     setBudget: atomic(
-      (tenantId: string, currency: string, limit: BudgetLimit, cap: number | null) =>
-        setBudget(state, tenantId, currency, limit, cap),
+      (tenantId: string, currency: string, limit: BudgetLimit, change: BudgetChange) =>
+        setBudget(state, tenantId, currency, limit, change),
     ),
 
     dispatchBuilds: atomic((options: DispatchOptions) => dispatchBuilds(state, options)),

@@ -1,28 +1,54 @@
-import type { Platform } from '@cygni/core';
-import { Router } from 'express';
-import { principalWith } from '../auth/authenticate.ts';
-import { parseId } from '../parse.ts';
-import { methodNotAllowed, requireMediaType } from '../problem.ts';
-import { contextOf } from '../request-context.ts';
+import { idSchema, sourceSchema } from '@cygni/core';
+import { z } from 'zod';
+import { exampleSource } from '../examples.ts';
+import { defineOperation } from '../operation.ts';
 
-/** Uploads of source archives. */
-export function sourceRoutes(platform: Platform): Router {
-  const router = Router();
-  router
-    .route('/sources')
-    .post(requireMediaType('application/gzip', 'application/x-gzip'), async (request, response) => {
-      const { tenantId } = principalWith(request, 'builds:write');
-      const source = await platform.sources.upload(tenantId, request, contextOf(request).call);
-      response.status(201).location(`/v1/sources/${source.id}`).json(source);
-    })
-    .all(methodNotAllowed('POST'));
-  router
-    .route('/sources/:id')
-    .get(async (request, response) => {
-      const { tenantId } = principalWith(request, 'builds:read');
-      const id = parseId(request.params.id);
-      response.json(await platform.sources.get(tenantId, id, contextOf(request).call));
-    })
-    .all(methodNotAllowed('GET'));
-  return router;
-}
+const tag = 'Sources';
+
+const uploadSource = defineOperation({
+  method: 'post',
+  path: '/sources',
+  operationId: 'uploadSource',
+  tag,
+  summary: 'Upload a source archive',
+  scope: 'builds:write',
+  upload: {
+    mediaTypes: ['application/gzip', 'application/x-gzip'],
+    description: 'A tar archive, compressed by gzip.',
+  },
+  success: {
+    status: 201,
+    description: 'The archive is stored.',
+    schema: sourceSchema,
+    example: exampleSource,
+    headers: { Location: 'Where the source is.' },
+  },
+  problems: [],
+  async answer({ platform, principal, call, request, mount }) {
+    const source = await platform.sources.upload(principal.tenantId, request, call);
+    return { status: 201, body: source, headers: { Location: `${mount}/v1/sources/${source.id}` } };
+  },
+});
+
+const getSource = defineOperation({
+  method: 'get',
+  path: '/sources/{id}',
+  operationId: 'getSource',
+  tag,
+  summary: 'Look at a source',
+  scope: 'builds:read',
+  parameters: z.strictObject({ id: idSchema.describe('Of the source.') }),
+  success: {
+    status: 200,
+    description: 'The source.',
+    schema: sourceSchema,
+    example: exampleSource,
+  },
+  problems: [404],
+  example: { parameters: { id: exampleSource.id } },
+  async answer({ platform, principal, call }, { parameters: { id } }) {
+    return { status: 200, body: await platform.sources.get(principal.tenantId, id, call) };
+  },
+});
+
+export const sourceOperations = [uploadSource, getSource];
