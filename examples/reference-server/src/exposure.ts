@@ -8,7 +8,10 @@ const separated = z
 
 const originSchema = z
   .url({ protocol: /^https?$/ })
-  .refine((text) => new URL(text).origin === text, 'an origin, without a path');
+  .refine(
+    (text) => URL.canParse(text) && new URL(text).origin === text,
+    'an origin, without a path',
+  );
 
 const proxySchema = z.union([
   z.enum(['loopback', 'linklocal', 'uniquelocal']),

@@ -2,6 +2,7 @@ import { once } from 'node:events';
 import { mkdir } from 'node:fs/promises';
 import { createServer, type RequestListener, type Server } from 'node:http';
 import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import { type Logger, type Platform, roles } from '@cygni/core';
 import { createRouter, type RateLimits } from '@cygni/http';
 import { startEmbeddedPostgres } from '@cygni/store-postgres/embedded';
@@ -16,6 +17,11 @@ import { createRateLimitStores } from './rate-limit-store.ts';
 import { version } from './version.ts';
 
 const startTimeoutMs = 60_000;
+/**
+ * So long the server still answers after it has said that it is not ready, while load balancers learn it. It asks for
+ * each connection to be closed, so that at the end none is in use whose next request would meet nobody.
+ */
+const leavingMs = 1_000;
 /** A request in flight may finish for this long; then its connection is cut. */
 const drainMs = 1_500;
 
@@ -39,6 +45,7 @@ export async function startServer(
     const database = await openDatabase(configuration, log, signal, cleanUp);
     const access = await openAccess(configuration.dataDirectory, configuration.trustedIssuers, log);
 
+    let isLeaving = false;
     let answer: RequestListener = (_request, response) => {
       response.writeHead(503, { 'Retry-After': '1' }).end();
     };
@@ -56,20 +63,14 @@ export async function startServer(
     cleanUp.defer(() => registryServer?.close());
     const { authenticator } = access;
     const { corsOrigins, trustProxy } = configuration.exposure;
+    const metrics = configuration.hasPublicMetrics;
     const rateLimits = limitRates(configuration, log, cleanUp);
     const app = express()
       .disable('x-powered-by')
       .set('trust proxy', trustProxy)
-      .use(
-        createRouter(platform, {
-          authenticator,
-          log,
-          rateLimits,
-          corsOrigins,
-          metrics: configuration.hasPublicMetrics,
-        }),
-      );
+      .use(createRouter(platform, { authenticator, log, metrics, rateLimits, corsOrigins }));
     answer = (request, response) => {
+      if (isLeaving) response.setHeader('Connection', 'close');
       if (registryServer && request.url?.startsWith('/v2'))
         registryServer.handle(request, response);
       else app(request, response);
@@ -80,7 +81,10 @@ export async function startServer(
     // In reverse: work and streams end, requests in flight finish, then what they need is closed.
     cleanUp.defer(() => platform.close());
     cleanUp.defer(() => closeServer(server));
-    cleanUp.defer(() => platform.stop());
+    cleanUp.defer(async () => {
+      isLeaving = true;
+      await Promise.all([platform.stop(), delay(leavingMs)]);
+    });
     platform
       .run({ roles, signal: platform.stopping })
       .catch((err: unknown) => log.error({ err }, 'a role ended unexpectedly'));

@@ -29,6 +29,7 @@ const mirrorsSchema = z
 
 /** What is read of the environment. `secret`: its value is never shown. */
 export const environmentSchema = z.object({
+  ...exposureVariables.shape,
   CYGNI_DATA_DIR: z
     .string()
     .min(1)

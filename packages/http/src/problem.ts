@@ -61,6 +61,10 @@ export const problemSchema = z.object({
   instance: z.string(),
   code: z.string().describe('For programs.'),
   requestId: z.string(),
+  trace_id: z
+    .string()
+    .optional()
+    .describe('Of the trace of the request, where the server keeps traces.'),
   errors: z
     .array(z.strictObject({ pointer: z.string(), code: z.string(), message: z.string() }))
     .optional()

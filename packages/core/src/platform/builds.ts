@@ -6,6 +6,7 @@ import { CygniError, isCygniError } from '../errors.ts';
 import { type Build, type BuildRequest, isTerminalBuildState } from '../model/build.ts';
 import type { LogLine } from '../model/log.ts';
 import type { Page, PageRequest } from '../model/page.ts';
+import { blindKey } from './blind-key.ts';
 import type { PlatformContext } from './context.ts';
 import { readLogArtifact } from './log-artifact.ts';
 import { createLogHub, type LogUpdate } from './log-hub.ts';
@@ -74,7 +75,7 @@ export function createBuilds(context: PlatformContext): Builds {
             maximumAttempts,
           },
           { amount, currency: budget.currency, limit },
-          idempotency,
+          blindKey(idempotency),
           call,
         );
         bell.ring('outbox');

@@ -2,6 +2,7 @@ import type { BuildRun, PipelineLogLine } from '../contracts/build-pipeline.ts';
 import type { Call } from '../contracts/call.ts';
 import type { Fence, Store } from '../contracts/store.ts';
 import type { Bell } from './bell.ts';
+import type { Clock } from './clock.ts';
 import type { Metrics } from './metrics.ts';
 import { toPrintable } from './printable.ts';
 import { retryWhileUnavailable } from './retry.ts';
@@ -15,6 +16,7 @@ export interface LogPumpOptions {
   readonly store: Store;
   readonly bell: Bell;
   readonly metrics: Metrics;
+  readonly clock: Clock;
   /** Told every line in order. */
   readonly redact: (line: string) => string;
   /** Bytes of log that one attempt may store. What is over is dropped, with a mark in the log. */
@@ -33,7 +35,7 @@ export async function pumpLog(
   options: LogPumpOptions,
   call: Call,
 ): Promise<void> {
-  const { store, bell, metrics } = options;
+  const { store, bell, metrics, clock } = options;
   let pending: PipelineLogLine[] = [];
   let bytes = 0;
   let full = false;
@@ -52,11 +54,17 @@ export async function pumpLog(
         ),
       );
       if (!kept) metrics.logDropped.inc(lines.length);
+      else metrics.logLag.observe(secondsSince(lines[0]?.time));
     } catch (err) {
       metrics.logDropped.inc(lines.length);
       call.log.warn({ err, lines: lines.length }, 'log lines were lost');
     }
     bell.ring(`log:${fence.id}`);
+  }
+
+  /** Only as exact as the clocks of two machines. */
+  function secondsSince(time = ''): number {
+    return Math.max(0, clock.now().getTime() - Date.parse(time)) / 1000 || 0;
   }
 
   function flush(): Promise<void> {

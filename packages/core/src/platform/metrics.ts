@@ -4,7 +4,7 @@ import { failureReasons } from '../model/build.ts';
 import { rolloutRules } from '../model/deployment.ts';
 import { webhookDeliveryStates } from '../model/webhook.ts';
 
-export const buildPhases = ['prepare', 'build', 'verify', 'tag', 'total'] as const;
+const buildPhases = ['prepare', 'build', 'verify', 'tag', 'total'] as const;
 export type BuildPhase = (typeof buildPhases)[number];
 
 const buildBuckets = [5, 10, 30, 60, 120, 300, 600, 1800, 3600];
@@ -98,6 +98,12 @@ export function createMetrics(queueStats: () => Promise<QueueStats>) {
     logBytes: new Counter({
       name: 'cygni_log_bytes_total',
       help: 'Bytes of build log that were stored.',
+      registers,
+    }),
+    logLag: new Histogram({
+      name: 'cygni_log_lag_seconds',
+      help: 'Time from the writing of a line of build log to its being stored; of the oldest line of each write.',
+      buckets: [0.05, 0.1, 0.3, 0.5, 1, 2, 5, 10, 30],
       registers,
     }),
     logDropped: new Counter({

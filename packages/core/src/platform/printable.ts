@@ -12,11 +12,17 @@ const controls = /[\u0001-\u0008\u000b-\u001a\u001c-\u001f\u007f-\u009f]/g;
  * cursor, clear no screen and fill no clipboard.
  */
 export function toPrintable(text: string): string {
-  return text
-    .replaceAll(escapes, (sequence) => (colour.test(sequence) ? sequence : ''))
-    .replace(/[\r\n]+$/, '')
+  const shown = text.replaceAll(escapes, (sequence) => (colour.test(sequence) ? sequence : ''));
+  return withoutLineEnd(shown)
     .replaceAll(/[\r\n]/g, ' ')
     .replaceAll('\0', '\u{fffd}')
     .replaceAll(controls, '')
     .toWellFormed();
+}
+
+/** A regular expression for this would take the square of the length of a line of carriage returns. */
+function withoutLineEnd(text: string): string {
+  let end = text.length;
+  while (end > 0 && (text[end - 1] === '\r' || text[end - 1] === '\n')) end -= 1;
+  return text.slice(0, end);
 }

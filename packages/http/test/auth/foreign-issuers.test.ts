@@ -56,7 +56,7 @@ beforeAll(async () => {
     ],
     log: silentLog,
   });
-  api = await startApi({ authenticator });
+  api = await startApi({ router: { authenticator } });
 });
 afterAll(async () => {
   for (const each of [api, githubKeys, clusterKeys]) await each[Symbol.asyncDispose]();

@@ -21,7 +21,7 @@ beforeAll(async () => {
     log: silentLog,
     now: () => new Date(now * 1000),
   });
-  api = await startApi({ authenticator });
+  api = await startApi({ router: { authenticator } });
 });
 beforeEach(() => {
   now = start;

@@ -30,7 +30,7 @@ async function start(options: Partial<JwksOptions> = {}) {
     ],
     log: silentLog,
   });
-  const api = await startApi({ authenticator });
+  const api = await startApi({ router: { authenticator } });
   return {
     statusOf: async (token: string) =>
       (await api.request('GET', '/v1/builds', bearer(token))).status,
