@@ -53,7 +53,7 @@ export async function runCygni(
   await platform.open(AbortSignal.timeout(20_000));
   const roles = part === 'api' ? (['relay'] as const) : (['builds'] as const);
   void platform.run({ roles, signal: platform.stopping });
-  return part === 'api' ? express().use(createRouter({ platform, authenticator, log })) : null;
+  return part === 'api' ? express().use(createRouter(platform, { authenticator, log })) : null;
 }
 
 function reporting(store: Store, report: (said: Report) => void): Store {

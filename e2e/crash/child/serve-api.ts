@@ -23,7 +23,7 @@ export interface RunningApi {
 }
 
 export async function serveApi(platform: Platform, log: Logger): Promise<RunningApi> {
-  const server = createServer(express().use(createRouter({ platform, authenticator, log })));
+  const server = createServer(express().use(createRouter(platform, { authenticator, log })));
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
   const address = server.address();

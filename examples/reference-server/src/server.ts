@@ -52,7 +52,7 @@ export async function startServer(
     const { authenticator } = access;
     const app = express()
       .disable('x-powered-by')
-      .use(createRouter({ platform, authenticator, log }));
+      .use(createRouter(platform, { authenticator, log }));
     answer = (request, response) => {
       if (registryServer && request.url?.startsWith('/v2'))
         registryServer.handle(request, response);

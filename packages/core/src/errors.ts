@@ -11,6 +11,7 @@ export type ErrorCode =
   | 'forbidden'
   | 'not_found'
   | 'conflict'
+  | 'precondition_failed'
   | 'idempotency_mismatch'
   | 'budget_exceeded'
   | 'rate_limited'
@@ -66,6 +67,11 @@ export class CygniError extends Error {
     this.budget = options.budget;
     Object.defineProperty(this, brand, { value: true });
   }
+}
+
+/** What a store throws where a resource is not as the caller expected it. */
+export function preconditionError(): CygniError {
+  return new CygniError('precondition_failed', 'the resource has changed since it was read');
 }
 
 export function isCygniError(error: unknown, code?: ErrorCode): error is CygniError {

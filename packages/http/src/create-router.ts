@@ -1,50 +1,101 @@
 import type { Logger, Platform } from '@cygni/core';
-import express, { Router } from 'express';
+import compression from 'compression';
+import cors from 'cors';
+import { type RequestHandler, Router } from 'express';
+import helmet from 'helmet';
 import { authenticate } from './auth/authenticate.ts';
 import type { Authenticator } from './auth/authenticator.ts';
+import { limitRequests, type RateLimits } from './limit-requests.ts';
 import { measureRequests } from './measure-requests.ts';
+import { mountOperations } from './mount-operations.ts';
+import { serveReference } from './openapi/serve-reference.ts';
 import { handleErrors, routeNotFound } from './problem.ts';
 import { openContext } from './request-context.ts';
-import { budgetRoutes } from './routes/budgets.ts';
-import { buildRoutes } from './routes/builds.ts';
-import { deploymentRoutes } from './routes/deployments.ts';
+import { budgetOperations } from './routes/budgets.ts';
+import { buildOperations } from './routes/builds.ts';
+import { deploymentOperations } from './routes/deployments.ts';
 import { operationRoutes } from './routes/operations.ts';
-import { serviceRoutes } from './routes/services.ts';
-import { sourceRoutes } from './routes/sources.ts';
-import { webhookRoutes } from './routes/webhook-endpoints.ts';
+import { serviceOperations } from './routes/services.ts';
+import { sourceOperations } from './routes/sources.ts';
+import { webhookOperations } from './routes/webhook-endpoints.ts';
 
 export interface RouterOptions {
-  readonly platform: Platform;
   readonly authenticator: Authenticator;
   readonly log: Logger;
   /** Serve `/metrics` here too. Off where the port is public. Default true. */
   readonly metrics?: boolean;
+  /** Default: no limits. */
+  readonly rateLimits?: RateLimits;
+  /** Origins whose pages may use the API from browsers, such as `https://console.example.com`. Default: none. */
+  readonly corsOrigins?: readonly string[];
+  /** How long the JSON body of a request may take, and an upload without a byte. Default 30 000. */
+  readonly bodyTimeoutMs?: number;
 }
 
-const jsonLimit = '256kb';
+const operations = [
+  ...sourceOperations,
+  ...buildOperations,
+  ...deploymentOperations,
+  ...serviceOperations,
+  ...budgetOperations,
+  ...webhookOperations,
+];
 
-/** The whole HTTP API over a platform, for `app.use(createRouter(…))`. */
-export function createRouter(options: RouterOptions): Router {
-  const { platform, authenticator, log } = options;
-  const builds = buildRoutes(platform);
-
-  const v1 = Router();
-  v1.use(sourceRoutes(platform));
-  v1.use(builds);
-  v1.use(deploymentRoutes(platform));
-  v1.use(serviceRoutes(platform));
-  v1.use(budgetRoutes(platform));
-  v1.use(webhookRoutes(platform));
+/** The whole HTTP API over a platform, for `app.use(createRouter(…))` under any path. */
+export function createRouter(platform: Platform, options: RouterOptions): Router {
+  const { authenticator, log, rateLimits, corsOrigins = [], bodyTimeoutMs = 30_000 } = options;
+  const surroundings = { platform, inFlight: new Set<string>(), bodyTimeoutMs };
 
   const router = Router();
   router.use(openContext(log));
   router.use(measureRequests(platform.metrics, log));
+  router.use(securityHeaders);
+  if (corsOrigins.length > 0) router.use(allowOrigins(corsOrigins));
+  router.use(compress);
   router.use(operationRoutes(platform, { metrics: options.metrics ?? true }));
+  router.use(serveReference(operations));
   router.use(authenticate(authenticator));
-  router.use(express.json({ limit: jsonLimit, strict: false }));
-  router.use('/v1', v1);
-  router.use(builds);
+  if (rateLimits) router.use(limitRequests(rateLimits, log));
+  router.use('/v1', mountOperations(operations, surroundings));
+  router.use(mountOperations(buildOperations, surroundings));
   router.use(routeNotFound);
   router.use(handleErrors(log));
   return router;
+}
+
+/** Answers are data: nothing in them runs, and nobody but the client keeps them. */
+const securityHeaders: RequestHandler[] = [
+  helmet({
+    contentSecurityPolicy: {
+      useDefaults: false,
+      directives: { defaultSrc: ["'none'"], frameAncestors: ["'none'"] },
+    },
+  }),
+  (_request, response, next) => {
+    response.setHeader('Cache-Control', 'private, no-cache');
+    next();
+  },
+];
+
+/** An event stream is left alone: its events would wait in the compressor. */
+const compress: RequestHandler = compression({
+  filter: (request, response) =>
+    !String(response.getHeader('Content-Type')).startsWith('text/event-stream') &&
+    compression.filter(request, response),
+});
+
+function allowOrigins(origins: readonly string[]): RequestHandler {
+  return cors({
+    origin: [...origins],
+    exposedHeaders: [
+      'ETag',
+      'Link',
+      'Location',
+      'RateLimit',
+      'RateLimit-Policy',
+      'Retry-After',
+      'X-Request-Id',
+    ],
+    maxAge: 600,
+  });
 }

@@ -11,3 +11,4 @@ export {
   type TokenIssuerOptions,
 } from './auth/token-issuer.ts';
 export { createRouter, type RouterOptions } from './create-router.ts';
+export type { RateLimits } from './limit-requests.ts';

@@ -38,5 +38,6 @@ function routeOf(request: Request): string {
   const known = typeof route === 'object' && route !== null && 'path' in route;
   if (!known || typeof route.path !== 'string') return 'unknown';
   // Express has taken `baseUrl` back by the time a response is closed.
-  return request.originalUrl.startsWith('/v1/') ? `/v1${route.path}` : route.path;
+  const { mount } = contextOf(request);
+  return request.originalUrl.startsWith(`${mount}/v1/`) ? `/v1${route.path}` : route.path;
 }

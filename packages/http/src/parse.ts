@@ -1,6 +1,4 @@
-import { createHash } from 'node:crypto';
-import { CygniError, type IdempotencyKey, type InputIssue, type PageRequest } from '@cygni/core';
-import type { Request } from 'express';
+import { CygniError, type InputIssue, idSchema } from '@cygni/core';
 import { z } from 'zod';
 
 /** @throws `invalid_input` with an issue for each field that was refused; input is never echoed */
@@ -10,10 +8,28 @@ export function parseInput<Schema extends z.ZodType>(
 ): z.output<Schema> {
   const result = schema.safeParse(input);
   if (result.success) return result.data;
-  const issues = result.error.issues.flatMap(describe);
+  const issues = result.error.issues.flatMap(describe).slice(0, mostIssues);
   const fields = issues.map(({ pointer, message }) => `${pointer || '/'} ${message}`);
   throw new CygniError('invalid_input', fields.slice(0, 5).join('; '), { issues });
 }
+
+/** What cannot be in a path is not found, as any other name that does not exist. @throws `not_found` */
+export function parseParameters<Schema extends z.ZodType>(
+  schema: Schema,
+  parameters: unknown,
+): z.output<Schema> {
+  const result = schema.safeParse(parameters);
+  if (result.success) return result.data;
+  throw new CygniError('not_found', 'no such resource');
+}
+
+/** An id from the path. @throws `not_found` */
+export function parseId(value: unknown): string {
+  return parseParameters(idSchema, value);
+}
+
+const mostIssues = 100;
+const longestPointerPart = 100;
 
 function describe(issue: z.core.$ZodIssue): InputIssue[] {
   const { code } = issue;
@@ -29,50 +45,19 @@ function describe(issue: z.core.$ZodIssue): InputIssue[] {
 
 function pointerOf(path: readonly PropertyKey[]): string {
   return path
-    .map((part) => `/${String(part).slice(0, 100).replaceAll('~', '~0').replaceAll('/', '~1')}`)
+    .map((part) => String(part).slice(0, longestPointerPart))
+    .map((part) => `/${part.replaceAll('~', '~0').replaceAll('/', '~1')}`)
     .join('');
 }
 
-const largestPage = 100;
-const pageSchema = z.object({
-  limit: z.coerce
-    .number()
-    .int()
-    .min(1)
-    .transform((limit) => Math.min(limit, largestPage))
-    .default(50),
-  cursor: z.string().max(500).optional(),
-});
-
-export function parsePage(request: Request): PageRequest {
-  const { limit, cursor } = parseInput(pageSchema, request.query);
-  return { limit, cursor: cursor ?? null };
-}
-
-const idempotencyKeySchema = z
-  .string()
-  .regex(/^[\x21-\x7e]{1,255}$/, 'must be 1 to 255 visible ASCII characters');
-
-/** From the `Idempotency-Key` header; null without one. */
-export function parseIdempotency(
-  request: Request,
-  route: string,
-  body: unknown,
-  retainSeconds: number,
-): IdempotencyKey | null {
-  const header = request.headers['idempotency-key'];
-  if (header === undefined) return null;
-  const { 'idempotency-key': key } = parseInput(
-    z.object({ 'idempotency-key': idempotencyKeySchema }),
-    { 'idempotency-key': header },
-  );
-  const fingerprint = createHash('sha256').update(JSON.stringify(body)).digest('hex');
-  return { route, key, fingerprint, retainSeconds };
-}
-
-/** An id from the path. What cannot be an id is not found, as any other that does not exist. */
-export function parseId(value: unknown): string {
-  const id = z.uuid().safeParse(value);
-  if (!id.success) throw new CygniError('not_found', 'no such resource');
-  return id.data;
+/** An integer in a query. A larger one than `highest` is lowered to it. */
+export function queryInteger(range: { readonly least: number; readonly highest: number }) {
+  const { least, highest } = range;
+  const digits = /^-?\d{1,16}$/;
+  return z
+    .preprocess(
+      (text) => (typeof text === 'string' && digits.test(text) ? Number(text) : text),
+      z.int('must be an integer').min(least),
+    )
+    .transform((value) => Math.min(value, highest));
 }

@@ -1,4 +1,4 @@
-import { CygniError, type ErrorCode, isCygniError, type Logger } from '@cygni/core';
+import { type CygniError, type ErrorCode, isCygniError, type Logger } from '@cygni/core';
 import type { ErrorRequestHandler, RequestHandler, Response } from 'express';
 import { z } from 'zod';
 import { contextOf } from './request-context.ts';
@@ -10,6 +10,7 @@ const statuses: Readonly<Record<ErrorCode, number>> = {
   forbidden: 403,
   not_found: 404,
   conflict: 409,
+  precondition_failed: 412,
   too_large: 413,
   idempotency_mismatch: 422,
   integrity: 422,
@@ -24,15 +25,16 @@ const statuses: Readonly<Record<ErrorCode, number>> = {
   lease_lost: 503,
 };
 
-const titles: Readonly<Record<number, string>> = {
+export const titles: Readonly<Record<number, string>> = {
   400: 'The request is not valid',
   401: 'Authentication is needed',
   402: 'The budget would be exceeded',
   403: 'This is not allowed',
   404: 'Not found',
   405: 'The method is not allowed',
+  408: 'The request came too slowly',
   409: 'The request conflicts with the present state',
-  412: 'The resource is not what If-Match says',
+  412: 'The resource has changed',
   413: 'The request is too large',
   415: 'The media type is not supported',
   422: 'The request cannot be processed',
@@ -42,12 +44,33 @@ const titles: Readonly<Record<number, string>> = {
   503: 'Not available for the moment',
 };
 
-export interface Problem {
+interface Problem {
   readonly status: number;
   readonly code: string;
   readonly detail: string;
   readonly [extension: string]: unknown;
 }
+
+/** Problem details (RFC 9457). Some codes have members of their own. */
+export const problemSchema = z.object({
+  type: z.string(),
+  title: z.string(),
+  status: z.int(),
+  detail: z.string(),
+  instance: z.string(),
+  code: z.string().describe('For programs.'),
+  requestId: z.string(),
+  errors: z
+    .array(z.strictObject({ pointer: z.string(), code: z.string(), message: z.string() }))
+    .optional()
+    .describe('Of 400: each place in the request that was refused, as a JSON pointer (RFC 6901).'),
+  limit: z.int().optional().describe('This and the rest: of 402.'),
+  spent: z.int().optional(),
+  reserved: z.int().optional(),
+  estimate: z.int().optional(),
+  currency: z.string().optional(),
+  resetsAt: z.iso.datetime().nullable().optional(),
+});
 
 /** Answers with RFC 9457 problem details. */
 export function sendProblem(response: Response, problem: Problem): void {
@@ -74,10 +97,11 @@ export function sendProblem(response: Response, problem: Problem): void {
 export function handleErrors(log: Logger): ErrorRequestHandler {
   // Express recognises an error handler by its four parameters.
   return (thrown: unknown, request, response, _next) => {
-    const error = isCygniError(thrown) ? thrown : fromBodyParser(thrown);
-    const status = statuses[error.code];
-    if (status >= 500 && !contextOf(request).call.signal.aborted) {
-      log.error({ err: thrown, requestId: contextOf(request).requestId }, 'request failed');
+    const problem = isCygniError(thrown) ? problemOf(thrown) : problemOfReading(thrown);
+    const { status } = problem;
+    const { call, requestId } = contextOf(request);
+    if (status >= 500 && !call.signal.aborted) {
+      log.error({ err: thrown, requestId }, 'request failed');
     }
     if (response.headersSent) {
       response.destroy();
@@ -85,28 +109,44 @@ export function handleErrors(log: Logger): ErrorRequestHandler {
     }
     if (status === 401) response.setHeader('WWW-Authenticate', 'Bearer realm="cygni"');
     if (status === 503) response.setHeader('Retry-After', '2');
-    sendProblem(response, {
-      status,
-      code: error.code.replaceAll('_', '-'),
-      detail: status === 500 ? 'an internal error; quote the request id' : error.message,
-      ...(error.issues.length > 0 ? { errors: error.issues } : {}),
-      ...(error.budget ?? {}),
-    });
+    if (status === 409 && isCygniError(thrown) && thrown.retryable) {
+      response.setHeader('Retry-After', '1');
+    }
+    sendProblem(response, problem);
   };
 }
 
-const bodyParserErrorSchema = z.object({ type: z.string(), status: z.number() });
+function problemOf(error: CygniError): Problem {
+  const status = statuses[error.code];
+  return {
+    status,
+    code: error.code.replaceAll('_', '-'),
+    detail: status === 500 ? internalDetail : error.message,
+    ...(error.issues.length > 0 ? { errors: error.issues } : {}),
+    ...(error.budget ?? {}),
+  };
+}
 
-function fromBodyParser(thrown: unknown): CygniError {
-  const parsed = bodyParserErrorSchema.safeParse(thrown);
-  if (!parsed.success) return new CygniError('internal', 'internal error', { cause: thrown });
-  const { type, status } = parsed.data;
-  if (status === 413) return new CygniError('too_large', 'the body is too large');
-  if (type === 'entity.parse.failed') {
-    const issues = [{ pointer: '', code: 'invalid_json', message: 'is not JSON' }];
-    return new CygniError('invalid_input', 'the body is not JSON', { issues });
+const internalDetail = 'an internal error; quote the request id';
+const readingErrorSchema = z.object({ status: z.int().min(400).max(499) });
+
+/** Of what Express throws while it reads a request: its path, its encoding, its body. */
+function problemOfReading(thrown: unknown): Problem {
+  const parsed = readingErrorSchema.safeParse(thrown);
+  switch (parsed.data?.status) {
+    case undefined:
+      return { status: 500, code: 'internal', detail: internalDetail };
+    case 413:
+      return { status: 413, code: 'too-large', detail: 'the body is too large' };
+    case 415:
+      return {
+        status: 415,
+        code: 'unsupported-media-type',
+        detail: 'the encoding of the body is not supported',
+      };
+    default:
+      return { status: 400, code: 'invalid-input', detail: 'the request cannot be read' };
   }
-  return new CygniError('invalid_input', 'the body cannot be read');
 }
 
 export const routeNotFound: RequestHandler = (_request, response) => {
@@ -118,14 +158,5 @@ export function methodNotAllowed(...allowed: readonly string[]): RequestHandler 
     response.setHeader('Allow', allowed.join(', '));
     const detail = `this resource takes ${allowed.join(', ')}`;
     sendProblem(response, { status: 405, code: 'method-not-allowed', detail });
-  };
-}
-
-/** Refuses a body of any other media type with 415. */
-export function requireMediaType(...accepted: readonly string[]): RequestHandler {
-  return (request, response, next) => {
-    if (request.is([...accepted])) return next();
-    const detail = `Content-Type must be ${accepted.join(' or ')}`;
-    sendProblem(response, { status: 415, code: 'unsupported-media-type', detail });
   };
 }

@@ -5,6 +5,8 @@ import type { Principal } from './auth/principal.ts';
 
 export interface RequestContext {
   readonly requestId: string;
+  /** The path that the router is mounted at; empty at the root. */
+  readonly mount: string;
   /** Aborts when the client has gone. */
   readonly call: Call;
   principal: Principal | undefined;
@@ -20,7 +22,8 @@ export function openContext(log: Logger): RequestHandler {
       if (!response.writableFinished) gone.abort();
     });
     const requestId = randomUUID();
-    contexts.set(request, { requestId, call: { signal: gone.signal, log }, principal: undefined });
+    const call = { signal: gone.signal, log };
+    contexts.set(request, { requestId, mount: request.baseUrl, call, principal: undefined });
     response.setHeader('X-Request-Id', requestId);
     next();
   };

@@ -1,7 +1,26 @@
-import type { EndpointWithSecret, WebhookEndpoint } from '@cygni/core';
+import { type EndpointWithSecret, type WebhookEndpoint, webhookEndpointSchema } from '@cygni/core';
+import { z } from 'zod';
+
+export const endpointViewSchema = webhookEndpointSchema
+  .omit({ secrets: true, version: true })
+  .extend({
+    disabled: z.boolean(),
+    previousSecretExpiresAt: z.iso
+      .datetime()
+      .nullable()
+      .describe('Until when the secret before the present one signs too.'),
+  });
+
+export const newSecretViewSchema = endpointViewSchema.extend({
+  secret: z.string().describe('`whsec_` and base64. No later answer shows it.'),
+});
 
 /** An endpoint as the API shows it: nothing of its secrets but how long an old one still signs. */
-export function viewEndpoint({ secrets, version: _, ...endpoint }: WebhookEndpoint) {
+export function viewEndpoint({
+  secrets,
+  version: _,
+  ...endpoint
+}: WebhookEndpoint): z.output<typeof endpointViewSchema> {
   return {
     ...endpoint,
     disabled: endpoint.disabledReason !== null,
@@ -9,19 +28,7 @@ export function viewEndpoint({ secrets, version: _, ...endpoint }: WebhookEndpoi
   };
 }
 
-/** With its secret, which no later answer shows. */
+/** With its secret, this once. */
 export function viewNewSecret({ endpoint, secret }: EndpointWithSecret) {
   return { ...viewEndpoint(endpoint), secret };
-}
-
-export function endpointTag({ version }: WebhookEndpoint): string {
-  return `"${version}"`;
-}
-
-const tag = /^"(\d{1,9})"$/;
-
-/** The version that an `If-Match` names: null without one or with `*`; 0, which none has, where it is no tag of ours. */
-export function versionOf(ifMatch: string | undefined): number | null {
-  if (ifMatch === undefined || ifMatch === '*') return null;
-  return Number(tag.exec(ifMatch)?.[1] ?? 0);
 }

@@ -232,7 +232,7 @@ describe('routes', () => {
     await using api = await startApi();
     const response = await api.request('DELETE', '/v1/builds');
     expect(response.status).toBe(405);
-    expect(response.headers.get('allow')).toBe('GET, POST');
+    expect(response.headers.get('allow')).toBe('GET, HEAD, POST');
   });
 
   it('are measured by route, without ids', async () => {

@@ -41,7 +41,7 @@ describe('POST /v1/deployments', () => {
   });
 
   it.each<[string, object]>([
-    ['/environment', { environment: { PORT: '1' } }],
+    ['/environment/PORT', { environment: { PORT: '1' } }],
     ['/buildId', { buildId: '00000000-0000-4000-8000-000000000000' }],
     ['/service', { service: 'Hello!' }],
     ['/healthCheck/path', { healthCheck: { path: 'no-slash' } }],

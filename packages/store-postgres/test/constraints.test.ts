@@ -17,7 +17,7 @@ describe.skipIf(postgresUrl === null)('the database itself', () => {
       'acme',
       'USD',
       { cap: null, periodStart: '2026-01-01T00:00:00.000Z', periodEnd: null },
-      150,
+      { cap: 150 },
       call,
     );
   });

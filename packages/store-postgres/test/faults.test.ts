@@ -96,7 +96,7 @@ describe.skipIf(postgresUrl === null)('a store in trouble', () => {
     const caller = new AbortController();
     const limit = { ...reservation.limit };
     const blocked = store
-      .setBudget('acme', 'USD', limit, 5, callWith(caller.signal))
+      .setBudget('acme', 'USD', limit, { cap: 5 }, callWith(caller.signal))
       .catch((error: unknown) => error);
     await until(async () => (await waiting()) === 1);
     caller.abort();
@@ -150,12 +150,12 @@ describe.skipIf(postgresUrl === null)('a store in trouble', () => {
     const store = createPostgresStore({ url: database.url });
     const limit = { ...reservation.limit };
     await acceptBuild(store);
-    await store.setBudget('acme', 'USD', limit, 1_000, call);
+    await store.setBudget('acme', 'USD', limit, { cap: 1_000 }, call);
     const rival = new pg.Client({ connectionString: database.url });
     await rival.connect();
     await rival.query(`SET deadlock_timeout = '10s'`);
     await rival.query('BEGIN; SELECT * FROM cygni.accounts FOR UPDATE');
-    const blocked = store.setBudget('acme', 'USD', limit, 2_000, call);
+    const blocked = store.setBudget('acme', 'USD', limit, { cap: 2_000 }, call);
     await until(async () => (await waiting()) === 1);
     // The store holds the budget and waits for the account; now the rival waits for the budget.
     await rival.query(`UPDATE cygni.budgets SET updated_at = now()`);

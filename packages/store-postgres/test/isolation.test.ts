@@ -169,7 +169,7 @@ describe.skipIf(postgresUrl === null)('apart from each other are', () => {
       expect(await account('other')).toMatchObject({ reserved: 100, spent: 0 });
       await accept('acme');
       expect(await account('other')).toMatchObject({ reserved: 100 });
-      await store.setBudget('acme', 'USD', limitOf(0), 500, call);
+      await store.setBudget('acme', 'USD', limitOf(0), { cap: 500 }, call);
       expect(await account('other')).toMatchObject({ limit: null });
       expect(await account('third')).toMatchObject({ limit: null });
     });
@@ -316,7 +316,7 @@ describe.skipIf(postgresUrl === null)('apart from each other are', () => {
       await store.finishBuild(fences[0], { ...charged, ...ofBuild }, call);
       expect(await account('acme', 'EUR')).toMatchObject({ reserved: 100, spent: 0 });
       expect(await account('acme', 'USD')).toMatchObject({ reserved: 200, spent: 40 });
-      await store.setBudget('acme', 'USD', limitOf(0), 500, call);
+      await store.setBudget('acme', 'USD', limitOf(0), { cap: 500 }, call);
       expect(await account('acme', 'EUR')).toMatchObject({ limit: null });
       expect(await account('acme', 'GBP')).toMatchObject({ limit: null });
     });
@@ -336,7 +336,7 @@ describe.skipIf(postgresUrl === null)('apart from each other are', () => {
 
     it('of which those that are over keep their cap', async () => {
       for (const month of [0, 1, 2]) await account('acme', 'USD', month);
-      await store.setBudget('acme', 'USD', limitOf(1), 500, call);
+      await store.setBudget('acme', 'USD', limitOf(1), { cap: 500 }, call);
       const capOf = async (month: number) => (await account('acme', 'USD', month)).limit;
       expect([await capOf(0), await capOf(1), await capOf(2)]).toEqual([null, 500, 500]);
     });

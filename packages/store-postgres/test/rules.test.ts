@@ -147,7 +147,7 @@ describe.skipIf(postgresUrl === null)('the database refuses', () => {
       await store.acceptDeployment(deployment, reservation, null, call);
       if (service === 'site') await store.claimDeployment(id, 1_000, call);
     }
-    await store.setBudget('acme', 'USD', reservation.limit, 1_000, call);
+    await store.setBudget('acme', 'USD', reservation.limit, { cap: 1_000 }, call);
   });
   afterAll(async () => {
     await store.close();

@@ -89,7 +89,7 @@ export function testBudgets({ describe, it, expect }: TestFunctions, current: ()
     const percents = async () =>
       (await alerts()).map(({ percent }) => Number(percent)).sort((left, right) => left - right);
     const setCap = (cap: number | null) =>
-      current().store.setBudget('acme', 'USD', limit, cap, call);
+      current().store.setBudget('acme', 'USD', limit, { cap }, call);
 
     it('is told of once, with the figures, when what is spent reaches it', async () => {
       await setCap(200);
@@ -211,8 +211,8 @@ export function testBudgets({ describe, it, expect }: TestFunctions, current: ()
   describe('setBudget', () => {
     it('takes the place of the policy, in later periods too', async () => {
       const { store, newBuild, reservation, eventTypes } = current();
-      await store.setBudget('acme', 'USD', limit, 120, call);
-      await store.setBudget('acme', 'USD', limit, 150, call);
+      await store.setBudget('acme', 'USD', limit, { cap: 120 }, call);
+      await store.setBudget('acme', 'USD', limit, { cap: 150 }, call);
       expect((await eventTypes()).includes('budget.changed')).toBe(true);
       await store.acceptBuild(await newBuild(), reservation({ cap: 1_000 }), null, call);
       await expect(
@@ -230,18 +230,18 @@ export function testBudgets({ describe, it, expect }: TestFunctions, current: ()
       const accept = async () =>
         store.acceptBuild(await newBuild(), reservation({ cap: 10 }), null, call);
       await expect(accept()).rejects.toMatchObject({ code: 'budget_exceeded' });
-      expect(await store.setBudget('acme', 'USD', limit, null, call)).toMatchObject({
+      expect(await store.setBudget('acme', 'USD', limit, { cap: null }, call)).toMatchObject({
         limit: null,
       });
       await accept();
-      await store.setBudget('acme', 'USD', limit, 0, call);
+      await store.setBudget('acme', 'USD', limit, { cap: 0 }, call);
       await expect(accept()).rejects.toMatchObject({ code: 'budget_exceeded' });
     });
 
     it('may go below what is in use: then nothing more is accepted, and what runs is paid', async () => {
       const { store, newBuild, reservation, runningBuild, account } = current();
       const fences = [await runningBuild(), await runningBuild()];
-      expect(await store.setBudget('acme', 'USD', limit, 50, call)).toMatchObject({
+      expect(await store.setBudget('acme', 'USD', limit, { cap: 50 }, call)).toMatchObject({
         limit: 50,
         reserved: 200,
       });
@@ -252,9 +252,30 @@ export function testBudgets({ describe, it, expect }: TestFunctions, current: ()
         await store.finishBuild(fence, { ...finished, charge: 100 }, call);
       expect(await account()).toMatchObject({ limit: 50, reserved: 0, spent: 200 });
       await expect(accept(0)).rejects.toMatchObject({ code: 'budget_exceeded' });
-      await store.setBudget('acme', 'USD', limit, 300, call);
+      await store.setBudget('acme', 'USD', limit, { cap: 300 }, call);
       await accept(100);
       await expect(accept(1)).rejects.toMatchObject({ code: 'budget_exceeded' });
+    });
+
+    it('changes nothing where the account is not as expected, whoever comes first', async () => {
+      const { store, account, newBuild, reservation } = current();
+      const seen = await account();
+      const outcomes = await Promise.allSettled(
+        [1_000, 2_000, 3_000].map((cap) =>
+          store.setBudget('acme', 'USD', limit, { cap, expected: seen }, call),
+        ),
+      );
+      const refused = outcomes.filter(({ status }) => status === 'rejected');
+      expect(refused.length).toBe(2);
+      for (const each of refused) {
+        expect(each).toMatchObject({ reason: { code: 'precondition_failed' } });
+      }
+      const set = await account();
+      await store.acceptBuild(await newBuild(), reservation(), null, call);
+      await expect(
+        store.setBudget('acme', 'USD', limit, { cap: 5, expected: set }, call),
+      ).rejects.toMatchObject({ code: 'precondition_failed' });
+      expect(await account()).toMatchObject({ limit: set.limit });
     });
 
     it('holds for what is accepted at the same time', async () => {
@@ -262,7 +283,7 @@ export function testBudgets({ describe, it, expect }: TestFunctions, current: ()
       const builds = await Promise.all(Array.from({ length: 10 }, () => newBuild()));
       await Promise.allSettled([
         ...builds.map((build) => store.acceptBuild(build, reservation(), null, call)),
-        store.setBudget('acme', 'USD', limit, 300, call),
+        store.setBudget('acme', 'USD', limit, { cap: 300 }, call),
       ]);
       const { limit: cap, reserved } = await account();
       expect(cap).toBe(300);

@@ -79,7 +79,7 @@ export function testDeliveries({ describe, it, expect }: TestFunctions, current:
     it('is planned of every event of a step that records several', async () => {
       const { store, newBuild, reservation, dispatchAll } = current();
       await endpoint({ eventTypes: ['build.finished', 'budget.threshold'] });
-      await store.setBudget('acme', 'USD', limit, 100, call);
+      await store.setBudget('acme', 'USD', limit, { cap: 100 }, call);
       const build = await newBuild();
       await store.acceptBuild(build, reservation({ amount: 100, cap: 100 }), null, call);
       await dispatchAll();

@@ -206,6 +206,21 @@ export function testDeployments({ describe, it, expect }: TestFunctions, current
       });
     });
 
+    it('is accepted only while the service is as expected, where that is told', async () => {
+      const { store, newDeployment, deployed, reservation } = current();
+      await deployed();
+      await deployed();
+      const seen = await store.getService(key, call);
+      if (!seen) throw new Error('no service');
+      const accept = () => {
+        const rollback = newDeployment({ target: { rollbackTo: 1, expected: seen } });
+        return store.acceptDeployment(rollback, reservation(), null, call);
+      };
+      await accept();
+      await deployed();
+      await expect(accept()).rejects.toMatchObject({ code: 'precondition_failed' });
+    });
+
     it('remembers the stable revision as the previous one when a new one follows it', async () => {
       const { store, deployed } = current();
       await deployed();

@@ -106,9 +106,9 @@ export function testEvents({ describe, it, expect }: TestFunctions, current: () 
 
     it('tells of a budget that is set', async () => {
       const { store } = current();
-      expect(await recordedBy(() => store.setBudget('acme', 'USD', limit, 5, call))).toEqual([
-        'budget.changed acme {"currency":"USD","limit":5}',
-      ]);
+      expect(
+        await recordedBy(() => store.setBudget('acme', 'USD', limit, { cap: 5 }, call)),
+      ).toEqual(['budget.changed acme {"currency":"USD","limit":5}']);
     });
   });
 }

@@ -65,7 +65,7 @@ export function testLifecycle({ describe, it, expect }: TestFunctions, current: 
     listSettledServices: (store, call) => store.listSettledServices(page, call),
     setServiceUrl: (store, call) => store.setServiceUrl(key, 'http://x.test', call),
     getAccount: (store, call) => store.getAccount('acme', 'USD', limit, call),
-    setBudget: (store, call) => store.setBudget('acme', 'USD', limit, 1, call),
+    setBudget: (store, call) => store.setBudget('acme', 'USD', limit, { cap: 1 }, call),
     dispatchBuilds: (store, call) =>
       store.dispatchBuilds({ maximumPerTenant: 1, maximumUnclaimed: 1, limit: 1 }, call),
     takeOutbox: (store, call) => store.takeOutbox(1, async () => {}, call),

@@ -55,6 +55,13 @@ export interface NewSource extends Omit<Source, 'createdAt' | 'git'> {
   readonly git?: GitOrigin | null;
 }
 
+export interface BudgetChange {
+  /** Micro-units; null: none. */
+  readonly cap: number | null;
+  /** Change nothing unless the period's account is as it was here. */
+  readonly expected?: Account;
+}
+
 export interface NewBuild {
   readonly id: string;
   readonly tenantId: string;
@@ -158,7 +165,11 @@ export interface NewDeployment {
         readonly arguments: readonly string[] | null;
         readonly healthCheck: HealthCheck;
       }
-    | { readonly rollbackTo: number | null };
+    | {
+        readonly rollbackTo: number | null;
+        /** Accept nothing unless the service has these revisions still. */
+        readonly expected?: Pick<Service, 'stableRevision' | 'previousRevision'>;
+      };
 }
 
 export interface DeploymentClaim {
@@ -361,7 +372,8 @@ export interface Store extends Adapter {
    * One transaction: idempotency record, reservation, service (made if missing), revision, deployment (QUEUED),
    * hold, ledger entry, event and outbox row. Other queued deployments of the service become SUPERSEDED and
    * their holds are released. A rollback reserves nothing; without a number it targets the service's previous revision.
-   * @throws `budget_exceeded`, `idempotency_mismatch`, `not_found` (rollback of an unknown service or revision), `conflict` (nothing to roll back to)
+   * @throws `budget_exceeded`, `idempotency_mismatch`, `not_found` (rollback of an unknown service or revision), `conflict` (nothing to roll back to),
+   * `precondition_failed` (the service is not as expected)
    */
   acceptDeployment(
     deployment: NewDeployment,
@@ -409,12 +421,15 @@ export interface Store extends Adapter {
 
   /** The account of the period; made on first use. */
   getAccount(tenantId: string, currency: string, limit: BudgetLimit, call: Call): Promise<Account>;
-  /** Sets the tenant's own cap, from this period on, until it is set again. A cap below what is spent and reserved is taken: nothing more is accepted. */
+  /**
+   * Sets the tenant's own cap, from this period on, until it is set again. A cap below what is spent and reserved is
+   * taken: nothing more is accepted. @throws `precondition_failed` where the account is not as expected
+   */
   setBudget(
     tenantId: string,
     currency: string,
     limit: BudgetLimit,
-    cap: number | null,
+    change: BudgetChange,
     call: Call,
   ): Promise<Account>;
 
@@ -470,7 +485,7 @@ export interface Store extends Adapter {
     page: PageRequest,
     call: Call,
   ): Promise<Page<WebhookEndpoint>>;
-  /** Null: there is none. @throws `conflict` unless `version` is its version, or null */
+  /** Null: there is none. @throws `precondition_failed` unless `version` is its version, or null */
   updateWebhookEndpoint(
     tenantId: string,
     id: string,

@@ -1,7 +1,7 @@
 import type { BudgetLimit } from '../contracts/budget-policy.ts';
-import type { Reservation, Settlement } from '../contracts/store.ts';
-import { CygniError } from '../errors.ts';
-import type { Account } from '../model/budget.ts';
+import type { BudgetChange, Reservation, Settlement } from '../contracts/store.ts';
+import { CygniError, preconditionError } from '../errors.ts';
+import { type Account, isSameAccount } from '../model/budget.ts';
 import { type AccountRecord, type Hold, keyOf, record, type StoreState } from './store-state.ts';
 
 /** The account of the period; made on first use. Its cap is the one that it was last reserved under. */
@@ -114,9 +114,10 @@ export function setBudget(
   tenantId: string,
   currency: string,
   limit: BudgetLimit,
-  cap: number | null,
+  { cap, expected }: BudgetChange,
 ): Account {
   const current = openAccount(state, tenantId, currency, limit);
+  if (expected && !isSameAccount(underLimit(current, limit), expected)) throw preconditionError();
   state.budgets.set(keyOf(tenantId, currency), cap);
   for (const each of state.accounts.values()) {
     const { account } = each;

@@ -9,7 +9,7 @@ import type {
   NewDeployment,
   Reservation,
 } from '../contracts/store.ts';
-import { CygniError } from '../errors.ts';
+import { CygniError, preconditionError } from '../errors.ts';
 import type { Deployment, DeploymentPhase, Revision } from '../model/deployment.ts';
 import { idSchema } from '../model/names.ts';
 import type { Page, PageRequest } from '../model/page.ts';
@@ -52,9 +52,16 @@ export function deploymentMethods(state: StoreState) {
   function rollbackTarget(
     { service }: NewDeployment,
     known: ServiceRecord | undefined,
-    to: number | null,
+    { rollbackTo: to, expected }: Extract<NewDeployment['target'], { rollbackTo: unknown }>,
   ) {
     if (!known) throw new CygniError('not_found', `no service ${service}`);
+    const { stableRevision, previousRevision } = known.service;
+    if (
+      expected &&
+      (expected.stableRevision !== stableRevision || expected.previousRevision !== previousRevision)
+    ) {
+      throw preconditionError();
+    }
     const number = to ?? known.service.previousRevision;
     if (number === null) {
       throw new CygniError('conflict', `service ${service} has no revision to roll back to`);
@@ -101,7 +108,7 @@ export function deploymentMethods(state: StoreState) {
       const known = state.services.get(keyOf(tenantId, name));
       const isRollback = 'rollbackTo' in target;
       const revision = isRollback
-        ? rollbackTarget(deployment, known, target.rollbackTo)
+        ? rollbackTarget(deployment, known, target)
         : (known?.revisions.length ?? 0) + 1;
       const superseded = queuedOf(state, { tenantId, service: name });
       const account = openAccount(state, tenantId, reservation.currency, reservation.limit);

@@ -1,6 +1,7 @@
 import type { BudgetLimit } from '../contracts/budget-policy.ts';
 import { type Call, SPEC_VERSION } from '../contracts/call.ts';
 import type {
+  BudgetChange,
   DispatchOptions,
   NewSource,
   PruneOptions,
@@ -144,8 +145,8 @@ export function createMemoryStore(options: MemoryStoreOptions = {}): Store {
       underLimit(openAccount(state, tenantId, currency, limit), limit),
     ),
     setBudget: atomic(
-      (tenantId: string, currency: string, limit: BudgetLimit, cap: number | null) =>
-        setBudget(state, tenantId, currency, limit, cap),
+      (tenantId: string, currency: string, limit: BudgetLimit, change: BudgetChange) =>
+        setBudget(state, tenantId, currency, limit, change),
     ),
 
     dispatchBuilds: atomic((options: DispatchOptions) => dispatchBuilds(state, options)),

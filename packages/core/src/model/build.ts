@@ -1,5 +1,12 @@
 import { z } from 'zod';
-import { digestSchema, idSchema, repositoryNameSchema, tagSchema } from './names.ts';
+import {
+  digestSchema,
+  idSchema,
+  repositoryNameSchema,
+  tagSchema,
+  textSchema,
+  variablesSchema,
+} from './names.ts';
 
 export const machineSizes = ['small', 'medium', 'large'] as const;
 export type MachineSize = (typeof machineSizes)[number];
@@ -45,10 +52,10 @@ export const contextPathSchema = z
   .string()
   .min(1)
   .max(255)
-  .regex(/^[^\p{Cc}\\]+$/u, 'no control characters and no backslashes')
-  .refine(
-    (path) => !path.startsWith('/') && !path.split('/').some((part) => part === '..'),
-    'a relative path inside the build context',
+  .regex(
+    // biome-ignore lint/suspicious/noControlCharactersInRegex: not every reader of a JSON Schema knows \p{Cc}
+    /^(?!\/)(?!(?:[^/]*\/)*\.\.(?:\/|$))[^\x00-\x1f\x7f-\x9f\\]+$/,
+    'a relative path inside the build context, without control characters and backslashes',
   );
 
 export const buildRequestSchema = z.strictObject({
@@ -58,11 +65,8 @@ export const buildRequestSchema = z.strictObject({
   repository: repositoryNameSchema,
   tags: z.array(tagSchema).max(10).default([]),
   dockerfile: contextPathSchema.default('Dockerfile'),
-  target: z.string().min(1).max(128).optional(),
-  buildArguments: z
-    .record(z.string().regex(/^[A-Za-z_][A-Za-z0-9_]*$/), z.string().max(4096))
-    .refine((value) => Object.keys(value).length <= 100, 'at most 100 entries')
-    .default({}),
+  target: textSchema.min(1).max(128).optional(),
+  buildArguments: variablesSchema({ maximumEntries: 100, maximumCharacters: 4_096 }).default({}),
   machine: z.enum(machineSizes).default('small'),
   timeoutSeconds: z.int().min(10).max(7200).default(600),
 });

@@ -1,5 +1,12 @@
 import { z } from 'zod';
-import { digestSchema, idSchema, repositoryNameSchema, serviceNameSchema } from './names.ts';
+import {
+  digestSchema,
+  idSchema,
+  repositoryNameSchema,
+  serviceNameSchema,
+  textSchema,
+  variablesSchema,
+} from './names.ts';
 
 export const healthCheckSchema = z
   .strictObject({
@@ -42,10 +49,11 @@ export const rolloutSchema = z
   .prefault({});
 export type Rollout = z.output<typeof rolloutSchema>;
 
-const environmentSchema = z
-  .record(z.string().regex(/^[A-Za-z_][A-Za-z0-9_]*$/), z.string().max(32_768))
-  .refine((value) => Object.keys(value).length <= 200, 'at most 200 entries')
-  .refine((value) => !('PORT' in value), 'PORT is set by the platform');
+const environmentSchema = variablesSchema({
+  maximumEntries: 200,
+  maximumCharacters: 32_768,
+  reserved: ['PORT'],
+});
 
 export const deploymentRequestSchema = z
   .strictObject({
@@ -55,20 +63,21 @@ export const deploymentRequestSchema = z
     image: z.strictObject({ repository: repositoryNameSchema, digest: digestSchema }).optional(),
     environment: environmentSchema.default({}),
     /** Replaces the image's CMD. `$(NAME)` is replaced from the environment, `PORT` included. */
-    arguments: z.array(z.string().max(4096)).max(100).optional(),
+    arguments: z.array(textSchema.max(4096)).max(100).optional(),
     healthCheck: healthCheckSchema,
     rollout: rolloutSchema,
   })
   .refine((value) => (value.buildId === undefined) !== (value.image === undefined), {
     message: 'exactly one of buildId and image',
     path: ['buildId'],
-  });
+  })
+  .meta({ oneOf: [{ required: ['buildId'] }, { required: ['image'] }] });
 export type DeploymentRequest = z.output<typeof deploymentRequestSchema>;
 
 export const rollbackRequestSchema = z.strictObject({
   /** Omitted: the last revision that was healthy before the present one. */
   revision: z.int().positive().optional(),
-  message: z.string().max(1000).optional(),
+  message: textSchema.max(1000).optional(),
   rollout: rolloutSchema,
 });
 export type RollbackRequest = z.output<typeof rollbackRequestSchema>;

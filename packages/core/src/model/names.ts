@@ -29,6 +29,28 @@ export const digestSchema = z
 
 export const idSchema = z.uuid();
 
+/** Text that every store and every process environment can hold. */
+export const textSchema = z.string().regex(/^[^\0]*$/, 'no NUL characters');
+
+/** Variables by name. What is refused beside the types is in the JSON Schema too. */
+export function variablesSchema(options: {
+  readonly maximumEntries: number;
+  readonly maximumCharacters: number;
+  /** Names that the platform sets itself. */
+  readonly reserved?: readonly string[];
+}) {
+  const { maximumEntries, maximumCharacters, reserved = [] } = options;
+  const taken = reserved.length > 0 ? `(?!(?:${reserved.join('|')})$)` : '';
+  const name = z.string().regex(new RegExp(`^${taken}[A-Za-z_][A-Za-z0-9_]*$`));
+  return z
+    .record(name, textSchema.max(maximumCharacters))
+    .refine(
+      (value) => Object.keys(value).length <= maximumEntries,
+      `at most ${maximumEntries} entries`,
+    )
+    .meta({ maxProperties: maximumEntries });
+}
+
 /** The repository of a tenant's image. The tenant comes first, so that no name reaches another tenant's. */
 export function repositoryOf(tenantId: string, name: string): string {
   return `${tenantId}/${name}`;

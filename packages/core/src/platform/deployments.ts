@@ -3,7 +3,12 @@ import type { Call } from '../contracts/call.ts';
 import type { ServiceKey } from '../contracts/deployer.ts';
 import type { Accepted, IdempotencyKey, NewDeployment, Reservation } from '../contracts/store.ts';
 import { CygniError, isCygniError } from '../errors.ts';
-import type { Deployment, DeploymentRequest, RollbackRequest } from '../model/deployment.ts';
+import type {
+  Deployment,
+  DeploymentRequest,
+  RollbackRequest,
+  Service,
+} from '../model/deployment.ts';
 import { repositoryOf } from '../model/names.ts';
 import type { Page, PageRequest } from '../model/page.ts';
 import type { PlatformContext } from './context.ts';
@@ -16,10 +21,15 @@ export interface Deployments {
     idempotency: IdempotencyKey | null,
     call: Call,
   ): Promise<Accepted<Deployment>>;
-  /** Never refused for budget reasons. @throws `not_found`, `conflict` where there is nothing to return to, `idempotency_mismatch` */
+  /**
+   * Never refused for budget reasons.
+   * @param expected accept nothing unless the service has the same revisions still
+   * @throws `not_found`, `conflict` where there is nothing to return to, `idempotency_mismatch`, `precondition_failed`
+   */
   rollBack(
     key: ServiceKey,
     request: RollbackRequest,
+    expected: Service | null,
     idempotency: IdempotencyKey | null,
     call: Call,
   ): Promise<Accepted<Deployment>>;
@@ -90,14 +100,14 @@ export function createDeployments(context: PlatformContext): Deployments {
       };
       return accept(deployment, budget.quote({ kind: 'deployment' }), idempotency, call);
     },
-    async rollBack({ tenantId, service }, request, idempotency, call) {
+    async rollBack({ tenantId, service }, request, expected, idempotency, call) {
       const deployment: NewDeployment = {
         id: randomUUID(),
         tenantId,
         service,
         rollout: request.rollout,
         message: request.message ?? null,
-        target: { rollbackTo: request.revision ?? null },
+        target: { rollbackTo: request.revision ?? null, ...(expected && { expected }) },
       };
       return accept(deployment, 0, idempotency, call);
     },

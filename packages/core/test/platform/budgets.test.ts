@@ -23,7 +23,7 @@ describe('a budget', () => {
     await using test = await startPlatform({ budget });
     await ended(test, await test.build('acme'));
     expect(await thresholds(test)).toEqual([50]);
-    await test.platform.budgets.set('acme', { limit: 200 }, testCall());
+    await test.platform.budgets.set('acme', { limit: 200 }, null, testCall());
     await ended(test, await test.build('acme'));
     expect(await thresholds(test)).toEqual([50, 50]);
   });

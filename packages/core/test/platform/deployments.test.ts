@@ -22,7 +22,7 @@ function ended(test: TestPlatform, id: string): Promise<Deployment> {
 
 function rollBack(test: TestPlatform, request: { readonly message?: string } = {}) {
   const parsed = rollbackRequestSchema.parse({ rollout: { bakeSeconds: 0 }, ...request });
-  return test.platform.deployments.rollBack(key, parsed, null, testCall());
+  return test.platform.deployments.rollBack(key, parsed, null, null, testCall());
 }
 
 describe('a deployment', () => {
@@ -121,7 +121,7 @@ describe('a rollback', () => {
     await using test = await startPlatform();
     await ended(test, await test.deploy(tenant, knownDigest));
     await ended(test, await test.deploy(tenant, knownDigest));
-    await test.platform.budgets.set(tenant, { limit: 0 }, testCall());
+    await test.platform.budgets.set(tenant, { limit: 0 }, null, testCall());
     await expect(test.deploy(tenant, knownDigest)).rejects.toSatisfy((error) =>
       isCygniError(error, 'budget_exceeded'),
     );

@@ -1,51 +1,111 @@
-import { deploymentRequestSchema, type Platform, serviceNameSchema } from '@cygni/core';
-import { Router } from 'express';
+import { deploymentRequestSchema, idSchema, serviceNameSchema } from '@cygni/core';
 import { z } from 'zod';
-import { principalWith } from '../auth/authenticate.ts';
-import { parseId, parseIdempotency, parseInput, parsePage } from '../parse.ts';
-import { methodNotAllowed, requireMediaType } from '../problem.ts';
-import { contextOf } from '../request-context.ts';
-import { sendPage } from '../send-page.ts';
-import { viewDeployment } from '../views.ts';
+import { exampleBuild, exampleDeployment, exampleRevision } from '../examples.ts';
+import { actOnce } from '../idempotency.ts';
+import { defineOperation } from '../operation.ts';
+import { answerPage, pageQuerySchema, pageSchema } from '../page.ts';
+import { deploymentViewSchema, viewDeployment } from '../views.ts';
 
+const tag = 'Deployments';
 const pollAfterSeconds = '1';
-const filterSchema = z.object({ service: serviceNameSchema.optional() });
 
-export function deploymentRoutes(platform: Platform): Router {
-  const router = Router();
-  router
-    .route('/deployments')
-    .post(requireMediaType('application/json'), async (request, response) => {
-      const { tenantId } = principalWith(request, 'deployments:write');
-      const input = parseInput(deploymentRequestSchema, request.body);
-      const retain = platform.settings.idempotencySeconds;
-      const idempotency = parseIdempotency(request, 'POST /v1/deployments', input, retain);
-      const { call } = contextOf(request);
-      const { resource } = await platform.deployments.accept(tenantId, input, idempotency, call);
-      response
-        .status(202)
-        .location(`/v1/deployments/${resource.id}`)
-        .set('Retry-After', pollAfterSeconds)
-        .json(viewDeployment(resource));
-    })
-    .get(async (request, response) => {
-      const { tenantId } = principalWith(request, 'deployments:read');
-      const filter = { service: parseInput(filterSchema, request.query).service ?? null };
-      const page = parsePage(request);
-      const { call } = contextOf(request);
-      const found = await platform.deployments.list(tenantId, filter, page, call);
-      sendPage(response, found, viewDeployment);
-    })
-    .all(methodNotAllowed('GET', 'POST'));
+const createDeployment = defineOperation({
+  method: 'post',
+  path: '/deployments',
+  operationId: 'createDeployment',
+  tag,
+  summary: 'Deploy a build or an image',
+  description:
+    'The service is made if there is none of the name. The revision that has the traffic keeps it until the new one is healthy.',
+  scope: 'deployments:write',
+  idempotent: true,
+  body: deploymentRequestSchema,
+  success: {
+    status: 202,
+    description: 'The deployment was accepted.',
+    schema: deploymentViewSchema,
+    example: viewDeployment(exampleDeployment),
+    headers: {
+      Location: 'Where the deployment is.',
+      'Retry-After': 'Seconds until a look is worth it.',
+    },
+  },
+  problems: [402, 404, 409, 422],
+  example: {
+    body: {
+      service: exampleDeployment.service,
+      buildId: exampleBuild.id,
+      environment: exampleRevision.environment,
+      healthCheck: { path: exampleRevision.healthCheck.path },
+    },
+  },
+  async answer(exchange, { body }) {
+    const { platform, principal, call, mount } = exchange;
+    const request = { route: 'POST /v1/deployments', body };
+    const { resource } = await actOnce(exchange, request, (idempotency) =>
+      platform.deployments.accept(principal.tenantId, body, idempotency, call),
+    );
+    return {
+      status: 202,
+      body: viewDeployment(resource),
+      headers: {
+        Location: `${mount}/v1/deployments/${resource.id}`,
+        'Retry-After': pollAfterSeconds,
+      },
+    };
+  },
+});
 
-  router
-    .route('/deployments/:id')
-    .get(async (request, response) => {
-      const { tenantId } = principalWith(request, 'deployments:read');
-      const id = parseId(request.params.id);
-      const found = await platform.deployments.get(tenantId, id, contextOf(request).call);
-      response.json(viewDeployment(found));
-    })
-    .all(methodNotAllowed('GET'));
-  return router;
-}
+const listDeployments = defineOperation({
+  method: 'get',
+  path: '/deployments',
+  operationId: 'listDeployments',
+  tag,
+  summary: 'List deployments, newest first',
+  scope: 'deployments:read',
+  query: pageQuerySchema.extend({
+    service: serviceNameSchema.optional().describe('Only those of this service.'),
+  }),
+  success: {
+    status: 200,
+    description: 'One page.',
+    schema: pageSchema(deploymentViewSchema),
+    example: { items: [viewDeployment(exampleDeployment)], nextCursor: null },
+    headers: { Link: 'The next page, as rel="next".' },
+  },
+  problems: [],
+  example: { query: { service: exampleDeployment.service } },
+  answer(exchange, { query }) {
+    const { platform, principal, call } = exchange;
+    const filter = { service: query.service ?? null };
+    return answerPage(exchange, {
+      query,
+      read: (page) => platform.deployments.list(principal.tenantId, filter, page, call),
+      view: viewDeployment,
+    });
+  },
+});
+
+const getDeployment = defineOperation({
+  method: 'get',
+  path: '/deployments/{id}',
+  operationId: 'getDeployment',
+  tag,
+  summary: 'Look at a deployment',
+  scope: 'deployments:read',
+  parameters: z.strictObject({ id: idSchema.describe('Of the deployment.') }),
+  success: {
+    status: 200,
+    description: 'The deployment.',
+    schema: deploymentViewSchema,
+    example: viewDeployment(exampleDeployment),
+  },
+  problems: [404],
+  example: { parameters: { id: exampleDeployment.id } },
+  async answer({ platform, principal, call }, { parameters: { id } }) {
+    const found = await platform.deployments.get(principal.tenantId, id, call);
+    return { status: 200, body: viewDeployment(found) };
+  },
+});
+
+export const deploymentOperations = [createDeployment, listDeployments, getDeployment];

@@ -1,138 +1,190 @@
 import {
-  isCygniError,
-  type Platform,
+  idSchema,
   rotateSecretRequestSchema,
   type WebhookEndpoint,
   webhookEndpointChangesSchema,
   webhookEndpointRequestSchema,
 } from '@cygni/core';
-import { type Request, type Response, Router } from 'express';
-import { principalWith } from '../auth/authenticate.ts';
-import type { Scope } from '../auth/principal.ts';
-import { parseId, parseInput, parsePage } from '../parse.ts';
-import { methodNotAllowed, requireMediaType, sendProblem } from '../problem.ts';
-import { contextOf } from '../request-context.ts';
-import { sendPage } from '../send-page.ts';
-import { endpointTag, versionOf, viewEndpoint, viewNewSecret } from '../webhook-views.ts';
+import { z } from 'zod';
+import { entityTag, expectedBy } from '../entity-tag.ts';
+import { exampleEndpoint, exampleSecret } from '../examples.ts';
+import { defineOperation } from '../operation.ts';
+import { answerPage, pageQuerySchema, pageSchema } from '../page.ts';
+import {
+  endpointViewSchema,
+  newSecretViewSchema,
+  viewEndpoint,
+  viewNewSecret,
+} from '../webhook-views.ts';
+import { deliveryOperations } from './webhook-deliveries.ts';
 
-const json = requireMediaType('application/json');
+const tag = 'Webhooks';
+const parameters = z.strictObject({ id: idSchema.describe('Of the endpoint.') });
+const example = { parameters: { id: exampleEndpoint.id } };
+const headers = { ETag: 'The state of the endpoint, for If-Match.' };
+const endpointResponse = {
+  description: 'The endpoint.',
+  schema: endpointViewSchema,
+  example: viewEndpoint(exampleEndpoint),
+  headers,
+};
+const secretResponse = {
+  schema: newSecretViewSchema,
+  example: viewNewSecret({ endpoint: exampleEndpoint, secret: exampleSecret }),
+};
+/** A secret stays in no cache. */
+const secretHeaders = (endpoint: WebhookEndpoint) => ({
+  ETag: entityTag(endpoint),
+  'Cache-Control': 'no-store',
+});
 
-/** Where the caller's events are sent to, and what became of each. */
-export function webhookRoutes({ webhooks }: Platform): Router {
-  const router = Router();
-  const whose = (request: Request, scope: Scope): [tenantId: string, id: string] => [
-    principalWith(request, scope).tenantId,
-    parseId(parametersOf(request).id),
-  ];
-  const send = (response: Response, endpoint: WebhookEndpoint) =>
-    response.set('ETag', endpointTag(endpoint)).json(viewEndpoint(endpoint));
+const createEndpoint = defineOperation({
+  method: 'post',
+  path: '/webhook-endpoints',
+  operationId: 'createWebhookEndpoint',
+  tag,
+  summary: 'Have events sent to an address',
+  description:
+    'By the rules of Standard Webhooks, signed with the secret that this answer shows. The first event that is sent is the endpoint’s own `webhook_endpoint.created`.',
+  scope: 'webhooks:write',
+  body: webhookEndpointRequestSchema,
+  success: {
+    status: 201,
+    description: 'The endpoint, with its secret.',
+    ...secretResponse,
+    headers: { ...headers, Location: 'Where the endpoint is.' },
+  },
+  problems: [409, 501],
+  example: { body: { url: exampleEndpoint.url, eventTypes: exampleEndpoint.eventTypes } },
+  async answer({ platform, principal, call, mount }, { body }) {
+    const made = await platform.webhooks.create(principal.tenantId, body, call);
+    const Location = `${mount}/v1/webhook-endpoints/${made.endpoint.id}`;
+    return {
+      status: 201,
+      body: viewNewSecret(made),
+      headers: { ...secretHeaders(made.endpoint), Location },
+    };
+  },
+});
 
-  router
-    .route('/webhook-endpoints')
-    .post(json, async (request, response) => {
-      const { tenantId } = principalWith(request, 'webhooks:write');
-      const input = parseInput(webhookEndpointRequestSchema, request.body);
-      const made = await webhooks.create(tenantId, input, contextOf(request).call);
-      response
-        .status(201)
-        .location(`/v1/webhook-endpoints/${made.endpoint.id}`)
-        .set({ ETag: endpointTag(made.endpoint), 'Cache-Control': 'no-store' })
-        .json(viewNewSecret(made));
-    })
-    .get(async (request, response) => {
-      const { tenantId } = principalWith(request, 'webhooks:read');
-      const page = parsePage(request);
-      const found = await webhooks.list(tenantId, page, contextOf(request).call);
-      sendPage(response, found, viewEndpoint);
-    })
-    .all(methodNotAllowed('GET', 'POST'));
+const listEndpoints = defineOperation({
+  method: 'get',
+  path: '/webhook-endpoints',
+  operationId: 'listWebhookEndpoints',
+  tag,
+  summary: 'List webhook endpoints, newest first',
+  scope: 'webhooks:read',
+  query: pageQuerySchema,
+  success: {
+    status: 200,
+    description: 'One page.',
+    schema: pageSchema(endpointViewSchema),
+    example: { items: [viewEndpoint(exampleEndpoint)], nextCursor: null },
+    headers: { Link: 'The next page, as rel="next".' },
+  },
+  problems: [501],
+  answer(exchange, { query }) {
+    const { platform, principal, call } = exchange;
+    return answerPage(exchange, {
+      query,
+      read: (page) => platform.webhooks.list(principal.tenantId, page, call),
+      view: viewEndpoint,
+    });
+  },
+});
 
-  router
-    .route('/webhook-endpoints/:id\\:rotate-secret')
-    .post(json, async (request, response) => {
-      const [tenantId, id] = whose(request, 'webhooks:write');
-      const input = parseInput(rotateSecretRequestSchema, request.body);
-      const made = await webhooks.rotateSecret(tenantId, id, input, contextOf(request).call);
-      response
-        .set({ ETag: endpointTag(made.endpoint), 'Cache-Control': 'no-store' })
-        .json(viewNewSecret(made));
-    })
-    .all(methodNotAllowed('POST'));
+const rotateSecret = defineOperation({
+  method: 'post',
+  path: '/webhook-endpoints/{id}:rotate-secret',
+  operationId: 'rotateWebhookSecret',
+  tag,
+  summary: 'Give an endpoint a new secret',
+  description: 'For a while, messages are signed with both.',
+  scope: 'webhooks:write',
+  parameters,
+  body: rotateSecretRequestSchema,
+  success: { status: 200, description: 'With the new secret.', ...secretResponse, headers },
+  problems: [404, 501],
+  example: { ...example, body: { overlapSeconds: 3_600 } },
+  async answer({ platform, principal, call }, { parameters: { id }, body }) {
+    const made = await platform.webhooks.rotateSecret(principal.tenantId, id, body, call);
+    return { status: 200, body: viewNewSecret(made), headers: secretHeaders(made.endpoint) };
+  },
+});
 
-  router
-    .route('/webhook-endpoints/:id')
-    .get(async (request, response) => {
-      const [tenantId, id] = whose(request, 'webhooks:read');
-      send(response, await webhooks.get(tenantId, id, contextOf(request).call));
-    })
-    .patch(json, async (request, response) => {
-      const [tenantId, id] = whose(request, 'webhooks:write');
-      const input = parseInput(webhookEndpointChangesSchema, request.body);
-      await unlessChanged(request, response, async (version) => {
-        const { call } = contextOf(request);
-        send(response, await webhooks.update(tenantId, id, input, version, call));
-      });
-    })
-    .delete(async (request, response) => {
-      const [tenantId, id] = whose(request, 'webhooks:write');
-      await unlessChanged(request, response, async (version) => {
-        await webhooks.delete(tenantId, id, version, contextOf(request).call);
-        response.status(204).end();
-      });
-    })
-    .all(methodNotAllowed('GET', 'PATCH', 'DELETE'));
+const getEndpoint = defineOperation({
+  method: 'get',
+  path: '/webhook-endpoints/{id}',
+  operationId: 'getWebhookEndpoint',
+  tag,
+  summary: 'Look at a webhook endpoint',
+  scope: 'webhooks:read',
+  parameters,
+  success: { status: 200, ...endpointResponse },
+  problems: [404, 501],
+  example,
+  async answer({ platform, principal, call }, { parameters: { id } }) {
+    return answerOf(await platform.webhooks.get(principal.tenantId, id, call));
+  },
+});
 
-  router
-    .route('/webhook-endpoints/:id/deliveries')
-    .get(async (request, response) => {
-      const [tenantId, id] = whose(request, 'webhooks:read');
-      const page = parsePage(request);
-      const found = await webhooks.listDeliveries(tenantId, id, page, contextOf(request).call);
-      sendPage(response, found, (delivery) => delivery);
-    })
-    .all(methodNotAllowed('GET'));
+const updateEndpoint = defineOperation({
+  method: 'patch',
+  path: '/webhook-endpoints/{id}',
+  operationId: 'updateWebhookEndpoint',
+  tag,
+  summary: 'Change a webhook endpoint',
+  description: 'What is absent stays as it is. One that answered 410 is enabled again here.',
+  scope: 'webhooks:write',
+  conditional: true,
+  parameters,
+  body: webhookEndpointChangesSchema,
+  success: { status: 200, ...endpointResponse },
+  problems: [404, 501],
+  example: { ...example, body: { description: 'For the chat' } },
+  async answer({ platform, principal, call, request }, { parameters: { id }, body }) {
+    const { tenantId } = principal;
+    const expected = await expectedBy(request, () => platform.webhooks.get(tenantId, id, call));
+    const version = expected?.version ?? null;
+    return answerOf(await platform.webhooks.update(tenantId, id, body, version, call));
+  },
+});
 
-  router
-    .route('/webhook-endpoints/:id/deliveries/:delivery\\:redeliver')
-    .post(async (request, response) => {
-      const [tenantId, id] = whose(request, 'webhooks:write');
-      const delivery = parseId(parametersOf(request).delivery);
-      const { call } = contextOf(request);
-      const resource = await webhooks.redeliver(tenantId, id, delivery, call);
-      const location = `/v1/webhook-endpoints/${id}/deliveries/${delivery}`;
-      response.status(202).location(location).json(resource);
-    })
-    .all(methodNotAllowed('POST'));
+const deleteEndpoint = defineOperation({
+  method: 'delete',
+  path: '/webhook-endpoints/{id}',
+  operationId: 'deleteWebhookEndpoint',
+  tag,
+  summary: 'Remove a webhook endpoint, with its deliveries',
+  scope: 'webhooks:write',
+  conditional: true,
+  parameters,
+  success: { status: 200, ...endpointResponse, description: 'The endpoint that was removed.' },
+  problems: [404, 501],
+  example,
+  async answer({ platform, principal, call, request }, { parameters: { id } }) {
+    const { tenantId } = principal;
+    const found = await platform.webhooks.get(tenantId, id, call);
+    const expected = await expectedBy(request, async () => found);
+    await platform.webhooks.delete(tenantId, id, expected?.version ?? null, call);
+    return { status: 200, body: viewEndpoint(found) };
+  },
+});
 
-  router
-    .route('/webhook-endpoints/:id/deliveries/:delivery')
-    .get(async (request, response) => {
-      const [tenantId, id] = whose(request, 'webhooks:read');
-      const delivery = parseId(parametersOf(request).delivery);
-      const { call } = contextOf(request);
-      response.json(await webhooks.getDelivery(tenantId, id, delivery, call));
-    })
-    .all(methodNotAllowed('GET'));
-  return router;
+function answerOf(endpoint: WebhookEndpoint) {
+  return {
+    status: 200,
+    body: viewEndpoint(endpoint),
+    headers: { ETag: entityTag(endpoint) },
+  };
 }
 
-/** Express's types take an escaped colon for a part of the parameter's name. */
-function parametersOf(request: Request): Record<string, unknown> {
-  return request.params;
-}
-
-/** Does it where the resource is what `If-Match` says; else answers 412. */
-async function unlessChanged(
-  request: Request,
-  response: Response,
-  work: (version: number | null) => Promise<void>,
-): Promise<void> {
-  const version = versionOf(request.headers['if-match']);
-  try {
-    await work(version);
-  } catch (error) {
-    if (version === null || !isCygniError(error, 'conflict')) throw error;
-    const problem = { status: 412, code: 'precondition-failed', detail: error.message };
-    sendProblem(response, problem);
-  }
-}
+export const webhookOperations = [
+  listEndpoints,
+  createEndpoint,
+  rotateSecret,
+  ...deliveryOperations,
+  getEndpoint,
+  updateEndpoint,
+  deleteEndpoint,
+];

@@ -4,6 +4,8 @@ import {
   type BudgetLimit,
   type Call,
   CygniError,
+  isSameAccount,
+  preconditionError,
   type Reservation,
   type Store,
 } from '@cygni/core';
@@ -18,13 +20,15 @@ const columns = `
   period_start AS "periodStart", period_end AS "periodEnd"`;
 
 /** $4 is the policy's cap; the tenant's own takes its place. */
-const read = statement(
-  'account-read',
-  `SELECT tenant_id AS "tenantId", currency, CASE WHEN own_cap THEN cap ELSE $4::bigint END AS "limit",
+const account = `
+   SELECT tenant_id AS "tenantId", currency, CASE WHEN own_cap THEN cap ELSE $4::bigint END AS "limit",
           spent, reserved, period_start AS "periodStart", period_end AS "periodEnd"
      FROM cygni.accounts
-    WHERE tenant_id = $1 AND currency = $2 AND period_start = $3`,
-);
+    WHERE tenant_id = $1 AND currency = $2 AND period_start = $3`;
+
+const read = statement('account-read', account);
+
+const readLocked = statement('account-read-locked', `${account} FOR UPDATE`);
 
 /** Held by who opens an account and by who sets a budget, so that a new account never misses a new budget. */
 const lockTenant = statement(
@@ -127,9 +131,14 @@ export function accountOperations(database: Database): Pick<Store, 'getAccount' 
       }, call);
     },
 
-    setBudget(tenantId, currency, limit, cap, call: Call) {
+    setBudget(tenantId, currency, limit, { cap, expected }, call: Call) {
       return database.transaction(async (session) => {
         await ensureAccount(session, tenantId, currency, limit);
+        if (expected) {
+          const key = [tenantId, currency, limit.periodStart, limit.cap];
+          const [row] = await session.run(readLocked, key);
+          if (!row || !isSameAccount(accountOf(row), expected)) throw preconditionError();
+        }
         await session.run(setBudget, [tenantId, currency, cap]);
         const values = [tenantId, currency, limit.periodStart, cap];
         const rows = (await session.run(capAccounts, values)).map(accountOf);

@@ -8,6 +8,7 @@ import {
   idSchema,
   type NewDeployment,
   pageOf,
+  preconditionError,
   type Reservation,
   type Store,
 } from '@cygni/core';
@@ -79,7 +80,7 @@ const nextPosition = statement(
   'service-next-position',
   `UPDATE cygni.services SET last_position = last_position + 1
     WHERE tenant_id = $1 AND name = $2
-   RETURNING previous_revision AS revision, last_position AS position`,
+   RETURNING stable_revision AS stable, previous_revision AS revision, last_position AS position`,
 );
 
 const addRevision = statement(
@@ -160,6 +161,13 @@ export function deploymentOperations(
     if ('rollbackTo' in target) {
       const [row] = await run(nextPosition, [tenantId, service]);
       if (!row) throw new CygniError('not_found', `no service ${service}`);
+      const { expected } = target;
+      if (
+        expected &&
+        (expected.stableRevision !== row.stable || expected.previousRevision !== row.revision)
+      ) {
+        throw preconditionError();
+      }
       const revision = target.rollbackTo ?? row.revision;
       if (revision === null) {
         throw new CygniError('conflict', `service ${service} has no revision to roll back to`);

@@ -240,7 +240,8 @@ export function actionOf(step: Step, world: World): Action | null {
     case 'setBudget': {
       const limit = limitOf(world.month, 400);
       return {
-        run: (store) => store.setBudget(tenantOf(step.tenant), 'USD', limit, step.cap, call),
+        run: (store) =>
+          store.setBudget(tenantOf(step.tenant), 'USD', limit, { cap: step.cap }, call),
       };
     }
     case 'getAccount': {
