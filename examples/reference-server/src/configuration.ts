@@ -3,6 +3,11 @@ import type { S3ArtifactStoreOptions } from '@cygni/artifacts-s3';
 import type { EcrRegistryOptions } from '@cygni/registry-ecr';
 import { z } from 'zod';
 import { type KanikoConfiguration, kanikoConfiguration, kanikoVariables } from './kaniko.ts';
+import {
+  type OutboundConfiguration,
+  outboundConfiguration,
+  outboundVariables,
+} from './outbound.ts';
 
 const microUnits = z.coerce.number().int().nonnegative();
 
@@ -121,6 +126,8 @@ export interface Configuration {
   readonly redisCluster: boolean;
   /** Builds are Jobs on Kubernetes; absent: they run on this machine. */
   readonly kaniko: KanikoConfiguration | undefined;
+  /** What the server connects to on behalf of its users. */
+  readonly outbound: OutboundConfiguration;
 
   /** Where base images are looked for before their own registry, in this order. */
   readonly registryMirrors: readonly { readonly registry: string; readonly url: string }[];
@@ -141,8 +148,13 @@ export function readConfiguration(environment: NodeJS.ProcessEnv): Configuration
   const given = Object.fromEntries(Object.entries(environment).filter(([, value]) => value !== ''));
   const parsed = environmentSchema.safeParse(given);
   const kaniko = given.CYGNI_BUILDER === 'kaniko' ? kanikoVariables.safeParse(given) : undefined;
-  const issues = [...(parsed.error?.issues ?? []), ...(kaniko?.error?.issues ?? [])];
-  if (!parsed.success || issues.length > 0) {
+  const outbound = outboundVariables.safeParse(given);
+  const issues = [
+    ...(parsed.error?.issues ?? []),
+    ...(kaniko?.error?.issues ?? []),
+    ...(outbound.error?.issues ?? []),
+  ];
+  if (!parsed.success || !outbound.success || issues.length > 0) {
     return {
       ok: false,
       problems: issues.map((issue) => `${issue.path.join('.')}: ${issue.message}`),
@@ -164,6 +176,7 @@ export function readConfiguration(environment: NodeJS.ProcessEnv): Configuration
       redisUrl: variables.REDIS_URL,
       redisCluster: variables.REDIS_CLUSTER,
       kaniko: kaniko?.data && kanikoConfiguration(kaniko.data),
+      outbound: outboundConfiguration(outbound.data),
 
       registryMirrors: variables.REGISTRY_MIRRORS,
       buildEngine: variables.BUILD_ENGINE,

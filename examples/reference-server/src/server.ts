@@ -9,6 +9,7 @@ import express from 'express';
 import { openAccess } from './access.ts';
 import { compose } from './compose.ts';
 import { type Configuration, formatAddress } from './configuration.ts';
+import { loadWebhookKeys } from './outbound.ts';
 
 const startTimeoutMs = 60_000;
 /** A request in flight may finish for this long; then its connection is cut. */
@@ -31,6 +32,7 @@ export async function startServer(
     await mkdir(configuration.dataDirectory, { recursive: true, mode: 0o700 });
     const database = await openDatabase(configuration, log, signal, cleanUp);
     const access = await openAccess(configuration.dataDirectory);
+    const webhookKeys = await loadWebhookKeys(configuration);
 
     let answer: RequestListener = (_request, response) => {
       response.writeHead(503, { 'Retry-After': '1' }).end();
@@ -44,6 +46,7 @@ export async function startServer(
     const { platform, registryServer, describeAdapters } = compose(configuration, {
       databaseUrl: database.url,
       access,
+      webhookKeys,
       port,
       log,
     });
