@@ -12,6 +12,7 @@ import {
   type Queue,
 } from '@cygni/core';
 import { createLocalDeployer } from '@cygni/deployer-local';
+import type { WebhookKey } from '@cygni/notifier-webhook';
 import { createRedisQueue } from '@cygni/queue-redis';
 import { createEcrRegistry } from '@cygni/registry-ecr';
 import {
@@ -25,6 +26,7 @@ import {
 import { createPostgresStore } from '@cygni/store-postgres';
 import type { Access } from './access.ts';
 import { type Configuration, formatAddress } from './configuration.ts';
+import { createOutbound } from './outbound.ts';
 
 export interface Composition {
   readonly platform: Platform;
@@ -40,6 +42,7 @@ export function compose(
   options: {
     readonly databaseUrl: string;
     readonly access: Access;
+    readonly webhookKeys: readonly WebhookKey[];
     readonly port: number;
     readonly log: Logger;
   },
@@ -77,8 +80,10 @@ export function compose(
     }),
     budget: createMeteredBudget({ cap: configuration.budgetCap }),
   };
+  const outbound = createOutbound(configuration, options.webhookKeys);
   const platform = createPlatform({
     ...adapters,
+    ...outbound,
     settings: {
       buildConcurrency: configuration.buildConcurrency,
       maximumRunningBuildsPerTenant: configuration.buildsPerTenant,
@@ -91,7 +96,8 @@ export function compose(
     registryServer,
     describeAdapters() {
       const names = Object.entries(adapters).map(([contract, { name }]) => [contract, name]);
-      return Object.fromEntries(names);
+      const notifiers = outbound.notifiers.map(({ name }) => name).join(', ');
+      return { ...Object.fromEntries(names), notifiers, sources: outbound.sourceFetcher.name };
     },
   };
 }

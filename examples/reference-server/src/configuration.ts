@@ -5,6 +5,7 @@ import type { EcrRegistryOptions } from '@cygni/registry-ecr';
 import { ecrOptions, s3Options } from './aws.ts';
 import { type Exposure, exposureConfiguration } from './exposure.ts';
 import { type KanikoConfiguration, kanikoConfiguration, kanikoVariables } from './kaniko.ts';
+import { type OutboundConfiguration, outboundConfiguration } from './outbound.ts';
 import { readEnvironment } from './secret-files.ts';
 import { environmentSchema, type Variables } from './variables.ts';
 
@@ -44,6 +45,8 @@ export interface Configuration {
   readonly redisCluster: boolean;
   /** Builds are Jobs on Kubernetes; absent: they run on this machine. */
   readonly kaniko: KanikoConfiguration | undefined;
+  /** What the server connects to on behalf of its users. */
+  readonly outbound: OutboundConfiguration;
 
   /** Where base images are looked for before their own registry, in this order. */
   readonly registryMirrors: readonly { readonly registry: string; readonly url: string }[];
@@ -89,6 +92,7 @@ export function readConfiguration(environment: NodeJS.ProcessEnv): Configuration
       redisUrl: variables.REDIS_URL,
       redisCluster: variables.REDIS_CLUSTER,
       kaniko: kaniko?.data && kanikoConfiguration(kaniko.data),
+      outbound: outboundConfiguration(variables),
 
       registryMirrors: variables.REGISTRY_MIRRORS,
       buildEngine: variables.BUILD_ENGINE,

@@ -13,6 +13,7 @@ import { compose } from './compose.ts';
 import { type Configuration, formatAddress } from './configuration.ts';
 import { listenerOptions } from './listener-options.ts';
 import { createMetricsServer } from './metrics-server.ts';
+import { loadWebhookKeys } from './outbound.ts';
 import { createRateLimitStores } from './rate-limit-store.ts';
 import { version } from './version.ts';
 
@@ -44,6 +45,7 @@ export async function startServer(
     await mkdir(configuration.dataDirectory, { recursive: true, mode: 0o700 });
     const database = await openDatabase(configuration, log, signal, cleanUp);
     const access = await openAccess(configuration.dataDirectory, configuration.trustedIssuers, log);
+    const webhookKeys = await loadWebhookKeys(configuration);
 
     let isLeaving = false;
     let answer: RequestListener = (_request, response) => {
@@ -56,6 +58,7 @@ export async function startServer(
     const { platform, registryServer, describeAdapters } = compose(configuration, {
       databaseUrl: database.url,
       access,
+      webhookKeys,
       port,
       log,
     });

@@ -3,6 +3,7 @@ import { z } from 'zod';
 import { ecrVariables, s3Variables } from './aws.ts';
 import { exposureVariables } from './exposure.ts';
 import { json } from './json.ts';
+import { outboundVariables } from './outbound.ts';
 
 const hostSchema = z.union([z.ipv4(), z.ipv6(), z.hostname()]);
 const portSchema = z.coerce.number().int().min(0).max(65_535);
@@ -30,6 +31,7 @@ const mirrorsSchema = z
 /** What is read of the environment. `secret`: its value is never shown. */
 export const environmentSchema = z.object({
   ...exposureVariables.shape,
+  ...outboundVariables.shape,
   CYGNI_DATA_DIR: z
     .string()
     .min(1)
@@ -77,6 +79,7 @@ export const environmentSchema = z.object({
     .default('local')
     .meta({ description: 'local, or kaniko: each build is a Job on Kubernetes' }),
   ...exposureVariables.shape,
+  ...outboundVariables.shape,
   ...s3Variables.shape,
   ...ecrVariables.shape,
   REDIS_URL: z
@@ -98,15 +101,9 @@ export const environmentSchema = z.object({
     .enum(['auto', 'docker', 'podman', 'namespaces'])
     .default('auto')
     .meta({ description: 'what runs services: auto, docker, podman or namespaces' }),
-  BUILD_CONCURRENCY: z.coerce
-    .number()
-    .int()
-    .min(1)
-    .max(100)
-    .optional()
-    .meta({
-      description: 'builds that this server has under way at once; otherwise 2, and 16 on Kubernetes',
-    }),
+  BUILD_CONCURRENCY: z.coerce.number().int().min(1).max(100).optional().meta({
+    description: 'builds that this server has under way at once; otherwise 2, and 16 on Kubernetes',
+  }),
   BUILDS_PER_TENANT: z.coerce
     .number()
     .int()

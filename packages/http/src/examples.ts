@@ -24,6 +24,13 @@ export const exampleSource: Source = {
   createdAt: '2026-03-02T10:15:00.000Z',
 };
 
+export const exampleGitSource = {
+  ...exampleSource,
+  id: '5e0a7c42-1d3b-4f5e-8c6a-7b9d0e1f2a66',
+  key: 'acme/sources/5e0a7c42-1d3b-4f5e-8c6a-7b9d0e1f2a66.tar.gz',
+  git: { url: 'https://git.example.com/shop.git', ref: 'main', commit: 'c4'.repeat(20) },
+} satisfies Source;
+
 export const exampleBuild: Build = {
   id: '7c1f0f0e-52a5-4a5e-9a41-0a9a5a3f6c22',
   tenantId,
@@ -135,32 +142,32 @@ export const exampleAccount: Account = {
 };
 
 export const exampleEndpoint: WebhookEndpoint = {
-  id: '5a0c7d1e-2f3b-4c6d-8e9f-0a1b2c3d4e55',
+  id: '9a8b7c6d-5e4f-4a3b-9c2d-1e0f9a8b7c55',
   tenantId,
-  url: 'https://hooks.example/cygni',
+  url: 'https://hooks.example.com/cygni',
   description: null,
-  eventTypes: ['build.finished'],
+  eventTypes: [],
   disabledReason: null,
-  secrets: [{ id: 'c1d2e3f4-a5b6-4c7d-8e9f-a0b1c2d3e466', keyId: 'k1', expiresAt: null }],
+  secrets: [{ id: 'b2c3d4e5-f607-4819-8a2b-3c4d5e6f7a77', keyId: 'key', expiresAt: null }],
   version: 1,
-  createdAt: '2026-03-02T09:00:00.000Z',
-  updatedAt: '2026-03-02T09:00:00.000Z',
+  createdAt: '2026-03-02T10:00:00.000Z',
+  updatedAt: '2026-03-02T10:00:00.000Z',
 };
 
-/** Of no endpoint. */
+/** Of the right form, and of nobody. */
 export const exampleSecret = `whsec_${'A'.repeat(43)}=`;
 
 export const exampleDelivery: WebhookDelivery = {
-  id: '8e7d6c5b-4a39-4281-9706-f5e4d3c2b177',
+  id: 'd4e5f607-1829-4a3b-8c4d-5e6f7a8b9c88',
   tenantId,
   endpointId: exampleEndpoint.id,
-  eventId: '1f2e3d4c-5b6a-4798-8190-a1b2c3d4e588',
+  eventId: 'e5f60718-293a-4b4c-9d5e-6f7a8b9c0d99',
   eventType: 'build.finished',
-  state: 'FAILED',
+  state: 'DELIVERED',
   attempt: 1,
   nextAttemptAt: null,
-  lastStatus: 410,
-  lastError: 'the endpoint answered 410',
+  lastStatus: 204,
+  lastError: null,
   createdAt: '2026-03-02T10:16:37.000Z',
   finishedAt: '2026-03-02T10:16:38.000Z',
 };

@@ -1,7 +1,7 @@
 import type { Platform } from '@cygni/core';
 import { type RequestHandler, Router } from 'express';
 import { principalWith } from './auth/authenticate.ts';
-import { isUpload, type Operation } from './operation.ts';
+import type { Operation } from './operation.ts';
 import { methodNotAllowed } from './problem.ts';
 import { limitIdleTime, readJson, requireMediaType } from './read-body.ts';
 import { contextOf } from './request-context.ts';
@@ -47,19 +47,10 @@ function requireScope({ scope }: Operation): RequestHandler {
   };
 }
 
-function bodyReaders(operation: Operation, timeoutMs: number): RequestHandler[] {
-  const { body, upload } = operation;
-  if (!body && !upload) return [];
-  const mediaTypes = [...(upload?.mediaTypes ?? []), ...(body ? ['application/json'] : [])];
-  const asUpload = limitIdleTime(timeoutMs);
-  const asJson = Router().use(readJson(timeoutMs));
-  return [
-    requireMediaType(...mediaTypes),
-    (request, response, next) =>
-      isUpload(operation, request)
-        ? asUpload(request, response, next)
-        : asJson(request, response, next),
-  ];
+function bodyReaders({ body, upload }: Operation, timeoutMs: number): RequestHandler[] {
+  if (body) return readJson(timeoutMs);
+  if (upload) return [requireMediaType(...upload.mediaTypes), limitIdleTime(timeoutMs)];
+  return [];
 }
 
 function answer(operation: Operation, { platform, inFlight }: Surroundings): RequestHandler {
@@ -69,8 +60,9 @@ function answer(operation: Operation, { platform, inFlight }: Surroundings): Req
     const exchange = { platform, principal, call, request, response, mount, inFlight };
     const answered = await operation.answer(exchange);
     if (!answered) return;
-    response.status(answered.status).set(answered.headers ?? {});
-    if (answered.body === undefined) response.end();
-    else response.json(answered.body);
+    response
+      .status(answered.status)
+      .set(answered.headers ?? {})
+      .json(answered.body);
   };
 }

@@ -19,16 +19,14 @@ export interface Exchange {
 
 export interface Answer {
   readonly status: number;
-  /** Undefined: none. */
-  readonly body?: unknown;
+  readonly body: unknown;
   readonly headers?: Readonly<Record<string, string>>;
 }
 
 interface ResponseDefinition {
   readonly description: string;
-  /** Of the body; undefined: it has none. */
-  readonly schema?: z.ZodType;
-  readonly example?: unknown;
+  readonly schema: z.ZodType;
+  readonly example: unknown;
   /** Headers that only this answer has, by name, each with what it says. */
   readonly headers?: Readonly<Record<string, string>>;
   /** Another form of the same, and what it is. */
@@ -72,7 +70,7 @@ export interface Operation extends OperationDescription {
   readonly parameters: z.ZodObject | undefined;
   readonly query: z.ZodObject | undefined;
   readonly body: z.ZodType | undefined;
-  /** Of a body that is streamed and has no schema. Where there is a schema too, the media type tells which of them came. */
+  /** Of a body that is streamed and has no schema. */
   readonly upload: Body | undefined;
   readonly example: RequestExample;
   /** Undefined: the answer has been written. */
@@ -99,13 +97,6 @@ interface Definition<
   ): Promise<Answer | undefined>;
 }
 
-export function isUpload(
-  { upload }: { readonly upload?: Body | undefined },
-  request: Request,
-): boolean {
-  return upload !== undefined && Boolean(request.is([...upload.mediaTypes]));
-}
-
 const none = z.strictObject({});
 
 /** Ties an answer to what its schemas let through. */
@@ -115,8 +106,7 @@ export function defineOperation<
   RequestBody extends z.ZodType = z.ZodUndefined,
 >(definition: Definition<Parameters, Query, RequestBody>): Operation {
   const { parameters, query, body } = definition;
-  // The casts: where a schema is left out, its type parameter is that of the default in its place; and an operation that
-  // takes uploads too has to look which of them came before it uses the body.
+  // The casts: where a schema is left out, its type parameter is that of the default in its place.
   return {
     ...definition,
     parameters,
@@ -129,9 +119,7 @@ export function defineOperation<
       return definition.answer(exchange, {
         parameters: parseParameters(parameters ?? none, request.params) as z.output<Parameters>,
         query: parseInput(query ?? none, request.query) as z.output<Query>,
-        body: (isUpload(definition, request)
-          ? undefined
-          : body && parseInput(body, request.body)) as z.output<RequestBody>,
+        body: (body && parseInput(body, request.body)) as z.output<RequestBody>,
       });
     },
   };

@@ -18,6 +18,7 @@ export function requireMediaType(...accepted: readonly string[]): RequestHandler
 /** Reads a JSON body, within bounds of size and time. */
 export function readJson(timeoutMs: number): RequestHandler[] {
   return [
+    requireMediaType('application/json'),
     limitBodyTime(timeoutMs),
     express.raw({ type: () => true, limit: largestJson }),
     (request, _response, next) => {

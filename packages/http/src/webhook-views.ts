@@ -8,11 +8,11 @@ export const endpointViewSchema = webhookEndpointSchema
     previousSecretExpiresAt: z.iso
       .datetime()
       .nullable()
-      .describe('Until when the secret before signs too; null: there is none.'),
+      .describe('Until when the secret before the present one signs too.'),
   });
 
-export const endpointWithSecretViewSchema = endpointViewSchema.extend({
-  secret: z.string().describe('Signs the messages. No later answer shows it.'),
+export const newSecretViewSchema = endpointViewSchema.extend({
+  secret: z.string().describe('`whsec_` and base64. No later answer shows it.'),
 });
 
 /** An endpoint as the API shows it: nothing of its secrets but how long an old one still signs. */
@@ -28,22 +28,7 @@ export function viewEndpoint({
   };
 }
 
-/** With its secret, which no later answer shows. */
-export function viewNewSecret({
-  endpoint,
-  secret,
-}: EndpointWithSecret): z.output<typeof endpointWithSecretViewSchema> {
+/** With its secret, this once. */
+export function viewNewSecret({ endpoint, secret }: EndpointWithSecret) {
   return { ...viewEndpoint(endpoint), secret };
-}
-
-export function endpointTag({ version }: WebhookEndpoint): string {
-  return `"${version}"`;
-}
-
-const tag = /^"(\d{1,9})"$/;
-
-/** The version that an `If-Match` names: null without one or with `*`; 0, which none has, where it is no tag of ours. */
-export function versionOf(ifMatch: string | undefined): number | null {
-  if (ifMatch === undefined || ifMatch === '*') return null;
-  return Number(tag.exec(ifMatch)?.[1] ?? 0);
 }

@@ -12,13 +12,13 @@ function start({ directory, caFile }: GitServer): Promise<TestApi> {
   return startApi({ sourceFetcher });
 }
 
-describe('POST /v1/sources with a git repository', () => {
+describe('POST /v1/sources:fetch', () => {
   it('answers with the commit that was read, of which a build can be made', async () => {
     await using server = await startGitServer();
     await using api = await start(server);
     const commit = await server.commit('site', { Dockerfile: 'FROM scratch\n' });
     const git = { url: server.url('site'), ref: 'main' };
-    const response = await api.postJson('/v1/sources', { git });
+    const response = await api.postJson('/v1/sources:fetch', { git });
     expect(response.status).toBe(201);
     const source = (await response.json()) as { id: string; key: string; sizeBytes: number };
     expect(source).toMatchObject({ tenantId: 'acme', git: { ...git, commit } });
@@ -42,7 +42,7 @@ describe('POST /v1/sources with a git repository', () => {
   ])('refuses a bad %s by name', async (pointer, body) => {
     await using server = await startGitServer();
     await using api = await start(server);
-    const response = await api.postJson('/v1/sources', body);
+    const response = await api.postJson('/v1/sources:fetch', body);
     expect(response.status).toBe(400);
     const { errors } = (await response.json()) as { errors: { pointer: string }[] };
     expect(errors.map((error) => error.pointer)).toEqual([pointer]);
@@ -54,13 +54,13 @@ describe('POST /v1/sources with a git repository', () => {
     await using api = await start(server);
     await server.commit('site', { file: 'x' });
     const git = { url: server.url('site'), ref: 'nowhere' };
-    expect((await api.postJson('/v1/sources', { git })).status).toBe(400);
+    expect((await api.postJson('/v1/sources:fetch', { git })).status).toBe(400);
     expect(await Array.fromAsync(api.test.artifacts.list('acme/', testCall()))).toEqual([]);
   });
 
   it('is not there on a server that reads none', async () => {
     await using api = await startApi();
     const git = { url: 'https://git.internal/x' };
-    expect((await api.postJson('/v1/sources', { git })).status).toBe(501);
+    expect((await api.postJson('/v1/sources:fetch', { git })).status).toBe(501);
   });
 });

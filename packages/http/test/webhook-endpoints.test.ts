@@ -54,9 +54,9 @@ describe('POST /v1/webhook-endpoints', () => {
     ['/url', { url: 'http://public.test/' }],
     ['/url', { url: 'https://169.254.169.254/' }],
     ['/url', { url: 'javascript:alert(1)' }],
-    ['/url', { url: 'https://hook.internal/\u0007' }],
+    ['/url', { url: 'https://hook.internal/\u0001' }],
     ['/url', { url: undefined }],
-    ['/description', { description: 'a\u0007b' }],
+    ['/description', { description: 'a\u0001b' }],
     ['/eventTypes/0', { eventTypes: ['nothing.known'] }],
     ['/eventTypes', { eventTypes: ['build.started', 'build.started'] }],
     ['/tenantId', { tenantId: 'other' }],
@@ -109,7 +109,8 @@ describe('/v1/webhook-endpoints/{id}', () => {
     const remove = (headers: Record<string, string> = {}) =>
       api.request('DELETE', `${path}/${id}`, { headers });
     expect((await remove({ 'if-match': '"7"' })).status).toBe(412);
-    expect((await remove({ 'if-match': '"1"' })).status).toBe(204);
+    const tag = (await api.request('GET', `${path}/${id}`)).headers.get('etag') ?? '';
+    expect((await remove({ 'if-match': tag })).status).toBe(200);
     expect((await remove()).status).toBe(404);
     expect((await api.request('GET', `${path}/${id}`)).status).toBe(404);
   });

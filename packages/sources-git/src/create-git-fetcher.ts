@@ -1,4 +1,4 @@
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { abortedError, type Call, CygniError, type SourceFetcher, SPEC_VERSION } from '@cygni/core';
 import { resolveOutbound } from '@cygni/core/outbound';
@@ -11,6 +11,7 @@ import { type GitRun, runGit } from './run-git.ts';
 
 /** Older ones ignore that a connection is to go to the address that was looked at. */
 const oldest = { major: 2, minor: 37 };
+const prefix = 'git-';
 const wholeCommit = /^(?:[0-9a-f]{40}|[0-9a-f]{64})$/i;
 
 /**
@@ -28,6 +29,7 @@ export function createGitFetcher(options: GitFetcherOptions): SourceFetcher {
     name: 'git',
     async open(call) {
       check(call, closing.signal);
+      await emptyDirectory(resolved.directory);
     },
     async close() {
       closing.abort(new CygniError('closed', 'the git fetcher is closed'));
@@ -50,7 +52,7 @@ export function createGitFetcher(options: GitFetcherOptions): SourceFetcher {
           ...[call.signal, closing.signal, over.signal],
           AbortSignal.timeout(resolved.timeoutMs),
         ]);
-        const directory = await mkdtemp(join(resolved.directory, 'git-'));
+        const directory = await mkdtemp(join(resolved.directory, prefix));
         held.defer(() => rm(directory, { recursive: true, force: true }));
         const { program, maximumPackBytes: maximumFileBytes } = resolved;
         const run: GitRun = { directory, program, maximumFileBytes, signal };
@@ -75,6 +77,14 @@ export function createGitFetcher(options: GitFetcherOptions): SourceFetcher {
       }
     },
   };
+}
+
+/** Of what a process left that was killed. */
+async function emptyDirectory(directory: string): Promise<void> {
+  await mkdir(directory, { recursive: true, mode: 0o700 });
+  for (const name of await readdir(directory)) {
+    if (name.startsWith(prefix)) await rm(join(directory, name), { recursive: true, force: true });
+  }
 }
 
 function check({ signal }: Call, closing: AbortSignal): void {

@@ -3,7 +3,7 @@ import type { Lookup } from '@cygni/core/outbound';
 import { z } from 'zod';
 
 export interface GitFetcherOptions {
-  /** Where repositories are for the time of a fetch. It has to exist. */
+  /** Where repositories are for the time of a fetch; of this fetcher alone. `open` makes it, and removes what a process that was killed has left. */
   readonly directory: string;
   /** git 2.37 or newer. Default: `git`, looked for in PATH. */
   readonly program?: string;

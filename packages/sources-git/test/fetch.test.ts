@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { readdir, symlink, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { createGunzip } from 'node:zlib';
@@ -295,6 +295,17 @@ describe('a git source', () => {
     await expect(read(location, { program: old })).rejects.toMatchObject({
       ...{ code: 'unsupported', message: expect.stringContaining('older than 2.37') },
     });
+  });
+
+  it('finds its directory made, and empty of what a killed process has left', async () => {
+    const own = join(directory, 'work');
+    await mkdir(join(own, 'git-left', 'objects'), { recursive: true });
+    await mkdir(join(own, 'other'));
+    const fetcher = fetcherOf({ directory: own });
+    await fetcher.open(testCall());
+    expect(await readdir(own)).toEqual(['other']);
+    await fetcherOf({ directory: join(directory, 'new') }).open(testCall());
+    expect(await readdir(join(directory, 'new'))).toEqual([]);
   });
 
   it('ends with its fetcher', async () => {

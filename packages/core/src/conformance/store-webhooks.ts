@@ -76,7 +76,7 @@ export function testWebhooks({ describe, it, expect }: TestFunctions, current: (
         disabledReason: 'no more',
       };
       await expect(store.updateWebhookEndpoint('acme', id, update, 1, call)).rejects.toMatchObject({
-        code: 'conflict',
+        code: 'precondition_failed',
       });
       expect(await store.getWebhookEndpoint('acme', id, call)).toEqual(changed);
       expect(await store.updateWebhookEndpoint('acme', id, update, null, call)).toMatchObject({

@@ -50,16 +50,16 @@ export interface Reservation {
   readonly limit: BudgetLimit;
 }
 
+export interface NewSource extends Omit<Source, 'createdAt' | 'git'> {
+  /** Default: null. */
+  readonly git?: GitOrigin | null;
+}
+
 export interface BudgetChange {
   /** Micro-units; null: none. */
   readonly cap: number | null;
   /** Change nothing unless the period's account is as it was here. */
   readonly expected?: Account;
-}
-
-export interface NewSource extends Omit<Source, 'createdAt' | 'git'> {
-  /** Default: null. */
-  readonly git?: GitOrigin | null;
 }
 
 export interface NewBuild {
@@ -485,7 +485,7 @@ export interface Store extends Adapter {
     page: PageRequest,
     call: Call,
   ): Promise<Page<WebhookEndpoint>>;
-  /** Null: there is none. @throws `conflict` unless `version` is its version, or null */
+  /** Null: there is none. @throws `precondition_failed` unless `version` is its version, or null */
   updateWebhookEndpoint(
     tenantId: string,
     id: string,

@@ -3,7 +3,7 @@ import type {
   NewWebhookSecret,
   WebhookEndpointUpdate,
 } from '../contracts/store.ts';
-import { CygniError } from '../errors.ts';
+import { CygniError, preconditionError } from '../errors.ts';
 import { idSchema } from '../model/names.ts';
 import type { PageRequest } from '../model/page.ts';
 import type { WebhookEndpoint } from '../model/webhook.ts';
@@ -67,7 +67,7 @@ export function webhookMethods(state: StoreState) {
       const endpoint = find(tenantId, id);
       if (!endpoint) return null;
       if (version !== null && version !== endpoint.version) {
-        throw new CygniError('conflict', 'the endpoint was changed meanwhile');
+        throw preconditionError();
       }
       return change(endpoint, update, 'webhook_endpoint.updated');
     },

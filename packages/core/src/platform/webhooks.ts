@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import type { Call } from '../contracts/call.ts';
 import type { EndpointSupport } from '../contracts/notifier.ts';
-import { CygniError } from '../errors.ts';
+import { CygniError, preconditionError } from '../errors.ts';
 import type { Page, PageRequest } from '../model/page.ts';
 import type {
   RotateSecretRequest,
@@ -31,7 +31,7 @@ export interface Webhooks {
   /** @throws `not_found` */
   get(tenantId: string, id: string, call: Call): Promise<WebhookEndpoint>;
   list(tenantId: string, page: PageRequest, call: Call): Promise<Page<WebhookEndpoint>>;
-  /** @throws `not_found`; `conflict` unless `version` is its version, or null; `invalid_input` */
+  /** @throws `not_found`; `precondition_failed` unless `version` is its version, or null; `invalid_input` */
   update(
     tenantId: string,
     id: string,
@@ -46,7 +46,7 @@ export interface Webhooks {
     request: RotateSecretRequest,
     call: Call,
   ): Promise<EndpointWithSecret>;
-  /** @throws `not_found`; `conflict` unless `version` is its version, or null */
+  /** @throws `not_found`; `precondition_failed` unless `version` is its version, or null */
   delete(tenantId: string, id: string, version: number | null, call: Call): Promise<void>;
   /** @throws `not_found` for the endpoint */
   listDeliveries(
@@ -129,7 +129,7 @@ export function createWebhooks({ store, notifiers }: PlatformContext): Webhooks 
     async delete(tenantId, id, version, call) {
       if (await store.deleteWebhookEndpoint(tenantId, id, version, call)) return;
       await get(tenantId, id, call);
-      throw new CygniError('conflict', 'the endpoint was changed meanwhile');
+      throw preconditionError();
     },
     async listDeliveries(tenantId, endpointId, page, call) {
       await get(tenantId, endpointId, call);

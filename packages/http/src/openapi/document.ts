@@ -93,13 +93,14 @@ function describeParameters(
 type RequestValues = Readonly<Record<string, string | number>>;
 
 function describeBody({ body, upload, example }: Operation) {
-  if (!body && !upload) return {};
-  const content = {
-    ...Object.fromEntries((upload?.mediaTypes ?? []).map((mediaType) => [mediaType, {}])),
-    ...(body && { 'application/json': { schema: describeInput(body), example: example.body } }),
-  };
-  const description = upload?.description;
-  return { requestBody: { required: true, ...(description && { description }), content } };
+  if (body) {
+    const schema = describeInput(body);
+    const content = { 'application/json': { schema, example: example.body } };
+    return { requestBody: { required: true, content } };
+  }
+  if (!upload) return {};
+  const content = Object.fromEntries(upload.mediaTypes.map((mediaType) => [mediaType, {}]));
+  return { requestBody: { required: true, description: upload.description, content } };
 }
 
 function describeSuccess(success: Operation['success']) {
@@ -107,16 +108,14 @@ function describeSuccess(success: Operation['success']) {
   return {
     description,
     headers: describeHeaders({ ...commonHeaders, ...headers }),
-    ...(schema && {
-      content: {
-        'application/json': { schema: describeOutput(schema), example },
-        ...(alternative && {
-          [alternative.mediaType]: {
-            schema: { type: 'string', description: alternative.description },
-          },
-        }),
-      },
-    }),
+    content: {
+      'application/json': { schema: describeOutput(schema), example },
+      ...(alternative && {
+        [alternative.mediaType]: {
+          schema: { type: 'string', description: alternative.description },
+        },
+      }),
+    },
   };
 }
 

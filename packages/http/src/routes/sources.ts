@@ -1,25 +1,21 @@
 import { gitSourceRequestSchema, idSchema, sourceSchema } from '@cygni/core';
 import { z } from 'zod';
-import { exampleSource } from '../examples.ts';
-import { defineOperation, isUpload } from '../operation.ts';
+import { exampleGitSource, exampleSource } from '../examples.ts';
+import { defineOperation } from '../operation.ts';
 
 const tag = 'Sources';
 
-const upload = {
-  mediaTypes: ['application/gzip', 'application/x-gzip'],
-  description: 'A tar archive, compressed by gzip; or which git repository to read.',
-};
-
-const addSource = defineOperation({
+const uploadSource = defineOperation({
   method: 'post',
   path: '/sources',
-  operationId: 'addSource',
+  operationId: 'uploadSource',
   tag,
-  summary: 'Upload a source archive, or have a git repository read',
-  description: 'Of a repository one commit is read, and noted.',
+  summary: 'Upload a source archive',
   scope: 'builds:write',
-  upload,
-  body: gitSourceRequestSchema,
+  upload: {
+    mediaTypes: ['application/gzip', 'application/x-gzip'],
+    description: 'A tar archive, compressed by gzip.',
+  },
   success: {
     status: 201,
     description: 'The archive is stored.',
@@ -27,13 +23,34 @@ const addSource = defineOperation({
     example: exampleSource,
     headers: { Location: 'Where the source is.' },
   },
-  problems: [422],
-  example: { body: { git: { url: 'https://git.example/web/shop.git', ref: 'v1.4.0' } } },
-  async answer({ platform, principal, call, request, mount }, { body }) {
-    const { tenantId } = principal;
-    const source = isUpload({ upload }, request)
-      ? await platform.sources.upload(tenantId, request, call)
-      : await platform.sources.fetchGit(tenantId, body.git, call);
+  problems: [],
+  async answer({ platform, principal, call, request, mount }) {
+    const source = await platform.sources.upload(principal.tenantId, request, call);
+    return { status: 201, body: source, headers: { Location: `${mount}/v1/sources/${source.id}` } };
+  },
+});
+
+const fetchSource = defineOperation({
+  method: 'post',
+  path: '/sources:fetch',
+  operationId: 'fetchSource',
+  tag,
+  summary: 'Read a source from a public git repository',
+  description:
+    'Over https only, without submodules. The commit that the ref means is recorded; a build of the source is a build of that commit.',
+  scope: 'builds:write',
+  body: gitSourceRequestSchema,
+  success: {
+    status: 201,
+    description: 'The archive of the commit is stored.',
+    schema: sourceSchema,
+    example: exampleGitSource,
+    headers: { Location: 'Where the source is.' },
+  },
+  problems: [413, 501],
+  example: { body: { git: { url: exampleGitSource.git.url, ref: exampleGitSource.git.ref } } },
+  async answer({ platform, principal, call, mount }, { body }) {
+    const source = await platform.sources.fetchGit(principal.tenantId, body.git, call);
     return { status: 201, body: source, headers: { Location: `${mount}/v1/sources/${source.id}` } };
   },
 });
@@ -59,4 +76,4 @@ const getSource = defineOperation({
   },
 });
 
-export const sourceOperations = [addSource, getSource];
+export const sourceOperations = [uploadSource, fetchSource, getSource];

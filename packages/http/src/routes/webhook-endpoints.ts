@@ -1,72 +1,68 @@
 import {
   idSchema,
-  isCygniError,
-  preconditionError,
   rotateSecretRequestSchema,
-  webhookDeliverySchema,
+  type WebhookEndpoint,
   webhookEndpointChangesSchema,
   webhookEndpointRequestSchema,
 } from '@cygni/core';
-import type { Request } from 'express';
 import { z } from 'zod';
-import { exampleDelivery, exampleEndpoint, exampleSecret } from '../examples.ts';
+import { entityTag, expectedBy } from '../entity-tag.ts';
+import { exampleEndpoint, exampleSecret } from '../examples.ts';
 import { defineOperation } from '../operation.ts';
 import { answerPage, pageQuerySchema, pageSchema } from '../page.ts';
 import {
-  endpointTag,
   endpointViewSchema,
-  endpointWithSecretViewSchema,
-  versionOf,
+  newSecretViewSchema,
   viewEndpoint,
   viewNewSecret,
 } from '../webhook-views.ts';
+import { deliveryOperations } from './webhook-deliveries.ts';
 
 const tag = 'Webhooks';
-const id = idSchema.describe('Of the endpoint.');
-const parameters = z.strictObject({ id });
-const deliveryParameters = z.strictObject({
-  id,
-  delivery: idSchema.describe('Of the delivery.'),
-});
+const parameters = z.strictObject({ id: idSchema.describe('Of the endpoint.') });
 const example = { parameters: { id: exampleEndpoint.id } };
-const deliveryExample = {
-  parameters: { id: exampleEndpoint.id, delivery: exampleDelivery.id },
-};
 const headers = { ETag: 'The state of the endpoint, for If-Match.' };
-const link = { Link: 'The next page, as rel="next".' };
-const shown = { schema: endpointViewSchema, example: viewEndpoint(exampleEndpoint), headers };
-const shownWithSecret = {
-  schema: endpointWithSecretViewSchema,
+const endpointResponse = {
+  description: 'The endpoint.',
+  schema: endpointViewSchema,
+  example: viewEndpoint(exampleEndpoint),
+  headers,
+};
+const secretResponse = {
+  schema: newSecretViewSchema,
   example: viewNewSecret({ endpoint: exampleEndpoint, secret: exampleSecret }),
 };
+/** A secret stays in no cache. */
+const secretHeaders = (endpoint: WebhookEndpoint) => ({
+  ETag: entityTag(endpoint),
+  'Cache-Control': 'no-store',
+});
 
 const createEndpoint = defineOperation({
   method: 'post',
   path: '/webhook-endpoints',
   operationId: 'createWebhookEndpoint',
   tag,
-  summary: 'Have events sent somewhere',
-  description: 'The secret that signs them (Standard Webhooks) is in this answer only.',
+  summary: 'Have events sent to an address',
+  description:
+    'By the rules of Standard Webhooks, signed with the secret that this answer shows. The first event that is sent is the endpoint’s own `webhook_endpoint.created`.',
   scope: 'webhooks:write',
   body: webhookEndpointRequestSchema,
   success: {
     status: 201,
     description: 'The endpoint, with its secret.',
-    ...shownWithSecret,
+    ...secretResponse,
     headers: { ...headers, Location: 'Where the endpoint is.' },
   },
-  problems: [],
+  problems: [409, 501],
   example: { body: { url: exampleEndpoint.url, eventTypes: exampleEndpoint.eventTypes } },
   async answer({ platform, principal, call, mount }, { body }) {
     const made = await platform.webhooks.create(principal.tenantId, body, call);
+    const Location = `${mount}/v1/webhook-endpoints/${made.endpoint.id}`;
     return {
       status: 201,
       body: viewNewSecret(made),
-      headers: {
-        ETag: endpointTag(made.endpoint),
-        Location: `${mount}/v1/webhook-endpoints/${made.endpoint.id}`,
-        'Cache-Control': 'no-store',
-      },
+      headers: { ...secretHeaders(made.endpoint), Location },
     };
   },
 });
@@ -76,7 +72,7 @@ const listEndpoints = defineOperation({
   path: '/webhook-endpoints',
   operationId: 'listWebhookEndpoints',
   tag,
-  summary: 'List endpoints, newest first',
+  summary: 'List webhook endpoints, newest first',
   scope: 'webhooks:read',
   query: pageQuerySchema,
   success: {
@@ -84,9 +80,9 @@ const listEndpoints = defineOperation({
     description: 'One page.',
     schema: pageSchema(endpointViewSchema),
     example: { items: [viewEndpoint(exampleEndpoint)], nextCursor: null },
-    headers: link,
+    headers: { Link: 'The next page, as rel="next".' },
   },
-  problems: [],
+  problems: [501],
   answer(exchange, { query }) {
     const { platform, principal, call } = exchange;
     return answerPage(exchange, {
@@ -102,23 +98,17 @@ const rotateSecret = defineOperation({
   path: '/webhook-endpoints/{id}:rotate-secret',
   operationId: 'rotateWebhookSecret',
   tag,
-  summary: 'Give an endpoint another secret',
-  description: 'The one before signs beside it for as long as is said.',
+  summary: 'Give an endpoint a new secret',
+  description: 'For a while, messages are signed with both.',
   scope: 'webhooks:write',
   parameters,
   body: rotateSecretRequestSchema,
-  success: {
-    status: 200,
-    description: 'The endpoint, with its new secret.',
-    ...shownWithSecret,
-    headers,
-  },
-  problems: [404],
+  success: { status: 200, description: 'With the new secret.', ...secretResponse, headers },
+  problems: [404, 501],
   example: { ...example, body: { overlapSeconds: 3_600 } },
   async answer({ platform, principal, call }, { parameters: { id }, body }) {
     const made = await platform.webhooks.rotateSecret(principal.tenantId, id, body, call);
-    const noted = { ETag: endpointTag(made.endpoint), 'Cache-Control': 'no-store' };
-    return { status: 200, body: viewNewSecret(made), headers: noted };
+    return { status: 200, body: viewNewSecret(made), headers: secretHeaders(made.endpoint) };
   },
 });
 
@@ -127,37 +117,36 @@ const getEndpoint = defineOperation({
   path: '/webhook-endpoints/{id}',
   operationId: 'getWebhookEndpoint',
   tag,
-  summary: 'Look at an endpoint',
+  summary: 'Look at a webhook endpoint',
   scope: 'webhooks:read',
   parameters,
-  success: { status: 200, description: 'The endpoint.', ...shown },
-  problems: [404],
+  success: { status: 200, ...endpointResponse },
+  problems: [404, 501],
   example,
   async answer({ platform, principal, call }, { parameters: { id } }) {
-    const endpoint = await platform.webhooks.get(principal.tenantId, id, call);
-    return { status: 200, body: viewEndpoint(endpoint), headers: { ETag: endpointTag(endpoint) } };
+    return answerOf(await platform.webhooks.get(principal.tenantId, id, call));
   },
 });
 
-const changeEndpoint = defineOperation({
+const updateEndpoint = defineOperation({
   method: 'patch',
   path: '/webhook-endpoints/{id}',
-  operationId: 'changeWebhookEndpoint',
+  operationId: 'updateWebhookEndpoint',
   tag,
-  summary: 'Change an endpoint',
-  description: 'What is left out stays as it is.',
+  summary: 'Change a webhook endpoint',
+  description: 'What is absent stays as it is. One that answered 410 is enabled again here.',
   scope: 'webhooks:write',
   conditional: true,
   parameters,
   body: webhookEndpointChangesSchema,
-  success: { status: 200, description: 'The endpoint as it is now.', ...shown },
-  problems: [404],
-  example: { ...example, body: { description: exampleEndpoint.description } },
+  success: { status: 200, ...endpointResponse },
+  problems: [404, 501],
+  example: { ...example, body: { description: 'For the chat' } },
   async answer({ platform, principal, call, request }, { parameters: { id }, body }) {
-    const endpoint = await unlessChanged(request, (version) =>
-      platform.webhooks.update(principal.tenantId, id, body, version, call),
-    );
-    return { status: 200, body: viewEndpoint(endpoint), headers: { ETag: endpointTag(endpoint) } };
+    const { tenantId } = principal;
+    const expected = await expectedBy(request, () => platform.webhooks.get(tenantId, id, call));
+    const version = expected?.version ?? null;
+    return answerOf(await platform.webhooks.update(tenantId, id, body, version, call));
   },
 });
 
@@ -166,117 +155,36 @@ const deleteEndpoint = defineOperation({
   path: '/webhook-endpoints/{id}',
   operationId: 'deleteWebhookEndpoint',
   tag,
-  summary: 'Delete an endpoint and its deliveries',
+  summary: 'Remove a webhook endpoint, with its deliveries',
   scope: 'webhooks:write',
   conditional: true,
   parameters,
-  success: { status: 204, description: 'It is gone.' },
-  problems: [404],
+  success: { status: 200, ...endpointResponse, description: 'The endpoint that was removed.' },
+  problems: [404, 501],
   example,
   async answer({ platform, principal, call, request }, { parameters: { id } }) {
-    await unlessChanged(request, (version) =>
-      platform.webhooks.delete(principal.tenantId, id, version, call),
-    );
-    return { status: 204 };
+    const { tenantId } = principal;
+    const found = await platform.webhooks.get(tenantId, id, call);
+    const expected = await expectedBy(request, async () => found);
+    await platform.webhooks.delete(tenantId, id, expected?.version ?? null, call);
+    return { status: 200, body: viewEndpoint(found) };
   },
 });
 
-const listDeliveries = defineOperation({
-  method: 'get',
-  path: '/webhook-endpoints/{id}/deliveries',
-  operationId: 'listWebhookDeliveries',
-  tag,
-  summary: 'List the deliveries to an endpoint, newest first',
-  scope: 'webhooks:read',
-  parameters,
-  query: pageQuerySchema,
-  success: {
+function answerOf(endpoint: WebhookEndpoint) {
+  return {
     status: 200,
-    description: 'One page.',
-    schema: pageSchema(webhookDeliverySchema),
-    example: { items: [exampleDelivery], nextCursor: null },
-    headers: link,
-  },
-  problems: [404],
-  example,
-  answer(exchange, { parameters: { id }, query }) {
-    const { platform, principal, call } = exchange;
-    return answerPage(exchange, {
-      query,
-      read: (page) => platform.webhooks.listDeliveries(principal.tenantId, id, page, call),
-      view: (delivery) => delivery,
-    });
-  },
-});
-
-const redeliver = defineOperation({
-  method: 'post',
-  path: '/webhook-endpoints/{id}/deliveries/{delivery}:redeliver',
-  operationId: 'redeliverWebhook',
-  tag,
-  summary: 'Deliver an event once more',
-  scope: 'webhooks:write',
-  parameters: deliveryParameters,
-  success: {
-    status: 202,
-    description: 'It will be tried soon.',
-    schema: webhookDeliverySchema,
-    example: exampleDelivery,
-    headers: { Location: 'Where the delivery is.' },
-  },
-  problems: [404, 409],
-  example: deliveryExample,
-  async answer({ platform, principal, call, mount }, { parameters: { id, delivery } }) {
-    const body = await platform.webhooks.redeliver(principal.tenantId, id, delivery, call);
-    const location = `${mount}/v1/webhook-endpoints/${id}/deliveries/${delivery}`;
-    return { status: 202, body, headers: { Location: location } };
-  },
-});
-
-const getDelivery = defineOperation({
-  method: 'get',
-  path: '/webhook-endpoints/{id}/deliveries/{delivery}',
-  operationId: 'getWebhookDelivery',
-  tag,
-  summary: 'Look at a delivery',
-  scope: 'webhooks:read',
-  parameters: deliveryParameters,
-  success: {
-    status: 200,
-    description: 'The delivery.',
-    schema: webhookDeliverySchema,
-    example: exampleDelivery,
-  },
-  problems: [404],
-  example: deliveryExample,
-  async answer({ platform, principal, call }, { parameters: { id, delivery } }) {
-    const body = await platform.webhooks.getDelivery(principal.tenantId, id, delivery, call);
-    return { status: 200, body };
-  },
-});
+    body: viewEndpoint(endpoint),
+    headers: { ETag: entityTag(endpoint) },
+  };
+}
 
 export const webhookOperations = [
-  createEndpoint,
   listEndpoints,
+  createEndpoint,
   rotateSecret,
-  redeliver,
-  getDelivery,
-  listDeliveries,
+  ...deliveryOperations,
   getEndpoint,
-  changeEndpoint,
+  updateEndpoint,
   deleteEndpoint,
 ];
-
-/** Does it where the resource is what `If-Match` says. @throws `precondition_failed` */
-async function unlessChanged<Value>(
-  { headers }: Request,
-  work: (version: number | null) => Promise<Value>,
-): Promise<Value> {
-  const version = versionOf(headers['if-match']);
-  try {
-    return await work(version);
-  } catch (error) {
-    if (version === null || !isCygniError(error, 'conflict')) throw error;
-    throw preconditionError();
-  }
-}

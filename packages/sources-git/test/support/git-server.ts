@@ -30,7 +30,7 @@ export async function startGitServer(
   first: (request: IncomingMessage, response: ServerResponse) => boolean = () => false,
 ): Promise<GitServer> {
   const directory = await mkdtemp(join(tmpdir(), 'cygni-git-server-'));
-  const certificate = await makeCertificate('git.internal', 'git.test');
+  const certificate = await makeCertificate('git.internal', 'git.test', 'localhost');
   const caFile = join(directory, 'ca.pem');
   await writeFile(caFile, certificate.cert);
   const requests: string[] = [];

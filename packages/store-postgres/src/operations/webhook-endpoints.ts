@@ -2,6 +2,7 @@ import {
   CygniError,
   idSchema,
   pageOf,
+  preconditionError,
   type Store,
   type WebhookEndpoint,
   webhookEndpointSchema,
@@ -169,7 +170,7 @@ export function webhookEndpointOperations(database: Database): Pick<Store, Metho
       const [row] = await database.run(update, values, call);
       if (row) return endpointOf(row);
       if (!(await getWebhookEndpoint(tenantId, id, call))) return null;
-      throw new CygniError('conflict', 'the endpoint was changed meanwhile');
+      throw preconditionError();
     },
 
     async rotateWebhookSecret(tenantId, id, secret, call) {

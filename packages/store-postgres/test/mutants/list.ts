@@ -6,6 +6,7 @@ import { reads } from './lists/reads.ts';
 import { recovery } from './lists/recovery.ts';
 import { retention } from './lists/retention.ts';
 import { schema } from './lists/schema.ts';
+import { webhooks } from './lists/webhooks.ts';
 import type { Mutant } from './mutant.ts';
 
 export const mutants: readonly Mutant[] = [
@@ -16,5 +17,6 @@ export const mutants: readonly Mutant[] = [
   ...retention,
   ...reads,
   ...archives,
+  ...webhooks,
   ...schema,
 ];

@@ -73,9 +73,9 @@ INSERT INTO cygni.webhook_endpoints (tenant_id, id, url, event_types, secrets)
   SELECT pg_temp.tenant(n), pg_temp.id(n), 'https://hook.test', '{}', '[]' FROM generate_series(0, 4999) AS n;
 INSERT INTO cygni.deliveries (tenant_id, target, endpoint_id, event_id, event_type, event, state, due_at, created_at, finished_at)
   SELECT pg_temp.tenant(n % 5000), 'endpoint/' || pg_temp.id(n % 5000), pg_temp.id(n % 5000), pg_temp.id(n), 'build.accepted', '{}',
-         CASE WHEN n < 6000 THEN 'PENDING' ELSE 'DELIVERED' END, pg_temp.moment(n), pg_temp.moment(n),
-         CASE WHEN n >= 6000 THEN pg_temp.moment(n) END
-    FROM generate_series(0, 59999) AS n;
+         CASE WHEN n < 2500 THEN 'PENDING' ELSE 'DELIVERED' END, pg_temp.moment(n), pg_temp.moment(n),
+         CASE WHEN n >= 2500 THEN pg_temp.moment(n) END
+    FROM generate_series(0, 19999) AS n;
 INSERT INTO cygni.dispatch_turns (tenant_id, turn) SELECT 'tenant-' || n, n FROM generate_series(0, 4999) AS n;
 
 ALTER TABLE cygni.sources ENABLE TRIGGER USER;
