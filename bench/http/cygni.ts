@@ -48,7 +48,10 @@ export async function serveCygni(
 
   const keys = await generateKeyPair(algorithm);
   const { publicKey: key, privateKey } = keys;
-  const authenticator = createAuthenticator({ ...identity, key, algorithms: [algorithm] });
+  const authenticator = createAuthenticator({
+    issuers: [{ ...identity, key, algorithms: [algorithm] }],
+    log,
+  });
   const tokens = createTokenIssuer({ ...identity, key: privateKey, algorithm });
   const rateLimits = { windowSeconds: 60, perTenant: plenty, perToken: plenty };
   return {

@@ -1,6 +1,11 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { isCygniError, type RegistryAction, type RegistryCredentials } from '@cygni/core';
+import {
+  isCygniError,
+  type Logger,
+  type RegistryAction,
+  type RegistryCredentials,
+} from '@cygni/core';
 import {
   type Authenticator,
   createAuthenticator,
@@ -8,8 +13,14 @@ import {
   type Scope,
   scopes,
   type TokenIssuer,
+  type TrustedIssuer,
 } from '@cygni/http';
-import { loadSigningKey, signingAlgorithm, writePrivately } from './signing-key.ts';
+import {
+  loadSigningKey,
+  type SigningKey,
+  signingAlgorithm,
+  writePrivately,
+} from './signing-key.ts';
 
 const issuer = 'cygni';
 const audience = 'cygni';
@@ -32,17 +43,24 @@ export interface Access {
   }): Promise<'allow' | 'unauthenticated' | 'forbidden'>;
 }
 
-/** Tokens signed by the key in the data directory. Writes a ready-to-use one to `<data directory>/token`. */
-export async function openAccess(dataDirectory: string): Promise<Access> {
-  const { privateKey, publicKey } = await loadSigningKey(dataDirectory);
-  const algorithms = [signingAlgorithm];
-  const authenticator = createAuthenticator({ issuer, audience, key: publicKey, algorithms });
-  const tokens = createTokenIssuer({
+/**
+ * Tokens signed by the key in the data directory, and those of foreign issuers. Writes a ready-to-use one to
+ * `<data directory>/token`. Images are only opened by the server's own.
+ */
+export async function openAccess(
+  dataDirectory: string,
+  foreign: readonly TrustedIssuer[],
+  log: Logger,
+): Promise<Access> {
+  const keys = await loadSigningKey(dataDirectory);
+  const own: TrustedIssuer = {
     issuer,
     audience,
-    key: privateKey,
-    algorithm: signingAlgorithm,
-  });
+    key: keys.publicKey,
+    algorithms: [signingAlgorithm],
+  };
+  const authenticator = createAuthenticator({ issuers: [own, ...foreign], log });
+  const tokens = openTokenIssuer(keys);
   await keepOwnerToken(join(dataDirectory, 'token'), authenticator, tokens);
 
   return {
@@ -74,6 +92,11 @@ export async function openAccess(dataDirectory: string): Promise<Access> {
       }
     },
   };
+}
+
+/** Signs tokens that the server with this key accepts. */
+export function openTokenIssuer({ privateKey }: SigningKey): TokenIssuer {
+  return createTokenIssuer({ issuer, audience, key: privateKey, algorithm: signingAlgorithm });
 }
 
 function scopeOf(action: RegistryAction): Scope {

@@ -17,29 +17,51 @@ const machines = z.strictObject({ small: machine, medium: machine, large: machin
 
 /** What is read of the environment where CYGNI_BUILDER is `kaniko`. */
 export const kanikoVariables = z.object({
-  KUBECONFIG: z.string(),
-  KANIKO_NAMESPACE: z.string().default('cygni-builds'),
-  KANIKO_IMAGE: z.string().optional(),
-  KANIKO_FLAVOUR: z.enum(['v1.24.0', 'osscontainertools']).optional(),
+  KUBECONFIG: z.string().meta({
+    description: 'path of a kubeconfig that may make Jobs; needed with CYGNI_BUILDER=kaniko',
+  }),
+  KANIKO_NAMESPACE: z.string().default('cygni-builds').meta({ description: 'where the Jobs run' }),
+  KANIKO_IMAGE: z.string().optional().meta({ description: 'the image of kaniko' }),
+  KANIKO_FLAVOUR: z
+    .enum(['v1.24.0', 'osscontainertools'])
+    .optional()
+    .meta({ description: 'which flags that image understands: osscontainertools or v1.24.0' }),
   KANIKO_PROXY_IMAGE: z
     .string()
     .transform((image) => ({ image }))
-    .optional(),
-  KANIKO_MIRRORS: hosts.optional(),
-  KANIKO_INSECURE_REGISTRIES: hosts.optional(),
+    .optional()
+    .meta({ description: 'image of the proxy that keeps credentials out of the build’s sight' }),
+  KANIKO_MIRRORS: hosts
+    .optional()
+    .meta({ description: 'hosts, with commas between them, that have Docker Hub’s images' }),
+  KANIKO_INSECURE_REGISTRIES: hosts
+    .optional()
+    .meta({ description: 'hosts, with commas between them, that speak plain HTTP' }),
   KANIKO_CA_FILE: z
     .string()
     .transform((path, context) =>
       attempt(() => readFileSync(path, 'utf8'), 'cannot be read', context),
     )
-    .optional(),
-  KANIKO_DNS_POLICY: z.enum(['ClusterFirst', 'Default']).optional(),
+    .optional()
+    .meta({
+      description: 'path of the PEM of an authority that builds trust besides the public ones',
+    }),
+  KANIKO_DNS_POLICY: z
+    .enum(['ClusterFirst', 'Default'])
+    .optional()
+    .meta({ description: 'ClusterFirst, or Default: names are resolved as the node does' }),
   KANIKO_MACHINES: z
     .string()
     .transform((text, context): unknown => attempt(() => JSON.parse(text), 'not JSON', context))
     .pipe(machines)
-    .optional(),
-  KANIKO_IN_FLIGHT: z.coerce.number().int().positive().optional(),
+    .optional()
+    .meta({ description: 'JSON; cpu, memory and ephemeralStorage of small, medium and large' }),
+  KANIKO_IN_FLIGHT: z.coerce
+    .number()
+    .int()
+    .positive()
+    .optional()
+    .meta({ description: 'Jobs of this server that run at once' }),
 });
 
 export function kanikoConfiguration(

@@ -1,42 +1,66 @@
-import { join } from 'node:path';
-import { pino } from 'pino';
-import { readConfiguration } from './configuration.ts';
-import { startServer } from './server.ts';
+#!/usr/bin/env -S node --conditions=cygni-source
+import { parseArgs } from 'node:util';
+import { type Configuration, readConfiguration, variableSchemas } from './configuration.ts';
+import { createToken } from './create-token.ts';
+import { explainVariables } from './explain.ts';
+import { serve } from './serve.ts';
 
-const hardStopMs = 4_800;
+const usage = `cygni-server                       starts the server
+cygni-server token create          prints a token, signed by the key in CYGNI_DATA_DIR
+    --tenant NAME                  the tenant that it opens
+    --scope SCOPE                  what for; may be given several times
+    --expires TIME                 as in 30m, 24h, 7d
+    --subject NAME                 who it is for; cli
+cygni-server config --explain      prints every variable of the configuration and what it means
+`;
 
-const result = readConfiguration(process.env);
-if (!result.ok) {
-  for (const problem of result.problems) console.error(problem);
-  process.exit(1);
+const wrongUsage = 2;
+
+function refuse(code: number, ...problems: readonly string[]): never {
+  for (const problem of problems) console.error(problem);
+  process.exit(code);
 }
-const { configuration } = result;
-const log = pino({ level: configuration.logLevel, base: { service: 'cygni' } });
 
-const stopping = new Promise<string>((resolve) => {
-  process.on('SIGTERM', resolve);
-  process.on('SIGINT', resolve);
-  // Whoever started this process with a channel to it (the demo) has gone.
-  process.on('disconnect', () => resolve('disconnect'));
-});
+function configuration(): Configuration {
+  const result = readConfiguration(process.env);
+  return result.ok ? result.configuration : refuse(1, ...result.problems);
+}
 
-try {
-  const server = await startServer(configuration, log);
-  log.info(
-    { url: server.url, tokenFile: join(configuration.dataDirectory, 'token') },
-    `listening on ${server.url}`,
-  );
-  process.send?.({ url: server.url });
-  const reason = await stopping;
-  log.info({ reason }, 'shutting down');
-  setTimeout(() => {
-    log.error({}, 'the shutdown took too long');
-    process.exit(0);
-  }, hardStopMs).unref();
-  await server.close();
-  log.info({}, 'stopped');
-  process.exit(0);
-} catch (err) {
-  log.fatal({ err }, 'the server could not start, or failed');
-  process.exit(1);
+function parse() {
+  try {
+    return parseArgs({
+      allowPositionals: true,
+      options: {
+        tenant: { type: 'string' },
+        scope: { type: 'string', multiple: true },
+        expires: { type: 'string' },
+        subject: { type: 'string' },
+        explain: { type: 'boolean' },
+        help: { type: 'boolean' },
+      },
+    });
+  } catch (error) {
+    return refuse(wrongUsage, error instanceof Error ? error.message : 'wrong arguments', usage);
+  }
+}
+
+const { positionals, values } = parse();
+const { explain = false, help = false, ...ofToken } = values;
+switch (positionals.join(' ')) {
+  case '':
+    if (help) console.log(usage);
+    else await serve(configuration());
+    break;
+  case 'token create': {
+    const created = await createToken(configuration().dataDirectory, ofToken);
+    if (!created.ok) refuse(wrongUsage, ...created.problems);
+    console.log(created.token);
+    break;
+  }
+  case 'config':
+    if (!explain) refuse(wrongUsage, usage);
+    console.log(explainVariables(variableSchemas));
+    break;
+  default:
+    refuse(wrongUsage, usage);
 }

@@ -2,22 +2,33 @@ import { once } from 'node:events';
 import { mkdir } from 'node:fs/promises';
 import { createServer, type RequestListener, type Server } from 'node:http';
 import { join } from 'node:path';
-import { type Logger, roles } from '@cygni/core';
+import { setTimeout as delay } from 'node:timers/promises';
+import { type Logger, type Platform, roles } from '@cygni/core';
 import { createRouter, type RateLimits } from '@cygni/http';
 import { startEmbeddedPostgres } from '@cygni/store-postgres/embedded';
 import express from 'express';
+import { Gauge } from 'prom-client';
 import { openAccess } from './access.ts';
 import { compose } from './compose.ts';
 import { type Configuration, formatAddress } from './configuration.ts';
 import { listenerOptions } from './listener-options.ts';
+import { createMetricsServer } from './metrics-server.ts';
 import { createRateLimitStores } from './rate-limit-store.ts';
+import { version } from './version.ts';
 
 const startTimeoutMs = 60_000;
+/**
+ * So long the server still answers after it has said that it is not ready, while load balancers learn it. It asks for
+ * each connection to be closed, so that at the end none is in use whose next request would meet nobody.
+ */
+const leavingMs = 1_000;
 /** A request in flight may finish for this long; then its connection is cut. */
 const drainMs = 1_500;
 
 export interface RunningServer {
   readonly url: string;
+  /** Null: metrics have no port of their own. */
+  readonly metricsUrl: string | null;
   /** Stops taking work, lets requests finish, gives claims back, ends every process it started. */
   close(): Promise<void>;
 }
@@ -32,13 +43,14 @@ export async function startServer(
   try {
     await mkdir(configuration.dataDirectory, { recursive: true, mode: 0o700 });
     const database = await openDatabase(configuration, log, signal, cleanUp);
-    const access = await openAccess(configuration.dataDirectory);
+    const access = await openAccess(configuration.dataDirectory, configuration.trustedIssuers, log);
 
+    let isLeaving = false;
     let answer: RequestListener = (_request, response) => {
       response.writeHead(503, { 'Retry-After': '1' }).end();
     };
     const server = createServer(listenerOptions, (...both) => answer(...both));
-    const port = await listen(server, configuration);
+    const port = await listen(server, configuration.host, configuration.port);
     cleanUp.defer(() => closeServer(server));
 
     const { platform, registryServer, describeAdapters } = compose(configuration, {
@@ -55,17 +67,31 @@ export async function startServer(
     const app = express()
       .disable('x-powered-by')
       .set('trust proxy', trustProxy)
-      .use(createRouter(platform, { authenticator, log, rateLimits, corsOrigins }));
+      .use(
+        createRouter(platform, {
+          authenticator,
+          log,
+          metrics: configuration.hasPublicMetrics,
+          rateLimits,
+          corsOrigins,
+        }),
+      );
     answer = (request, response) => {
+      if (isLeaving) response.setHeader('Connection', 'close');
       if (registryServer && request.url?.startsWith('/v2'))
         registryServer.handle(request, response);
       else app(request, response);
     };
+    registerBuildInfo(platform);
+    const metricsUrl = await serveMetrics(configuration, platform, cleanUp);
     await platform.open(signal);
     // In reverse: work and streams end, requests in flight finish, then what they need is closed.
     cleanUp.defer(() => platform.close());
     cleanUp.defer(() => closeServer(server));
-    cleanUp.defer(() => platform.stop());
+    cleanUp.defer(async () => {
+      isLeaving = true;
+      await Promise.all([platform.stop(), delay(leavingMs)]);
+    });
     platform
       .run({ roles, signal: platform.stopping })
       .catch((err: unknown) => log.error({ err }, 'a role ended unexpectedly'));
@@ -75,7 +101,7 @@ export async function startServer(
       log.info({ contract, adapter }, `${contract}: ${adapter}`);
     }
     const url = `http://${formatAddress(configuration.advertisedHost, port)}`;
-    return { url, close: () => cleanUp.disposeAsync() };
+    return { url, metricsUrl, close: () => cleanUp.disposeAsync() };
   } catch (error) {
     await cleanUp.disposeAsync();
     throw error;
@@ -110,7 +136,29 @@ async function openDatabase(
   return { url: embedded.url, name: 'postgres (embedded)' };
 }
 
-async function listen(server: Server, { host, port }: Configuration): Promise<number> {
+function registerBuildInfo({ metrics }: Platform): void {
+  const info = new Gauge({
+    name: 'cygni_build_info',
+    help: 'Always 1; its label says which version runs.',
+    labelNames: ['version'],
+    registers: [metrics],
+  });
+  info.set({ version }, 1);
+}
+
+async function serveMetrics(
+  { metricsPort, host, advertisedHost }: Configuration,
+  platform: Platform,
+  cleanUp: AsyncDisposableStack,
+): Promise<string | null> {
+  if (metricsPort === undefined) return null;
+  const server = createMetricsServer(platform);
+  const port = await listen(server, host, metricsPort);
+  cleanUp.defer(() => closeServer(server));
+  return `http://${formatAddress(advertisedHost, port)}/metrics`;
+}
+
+async function listen(server: Server, host: string, port: number): Promise<number> {
   server.listen(port, host);
   await once(server, 'listening');
   const address = server.address();

@@ -4,6 +4,7 @@ import { type CryptoKey, exportJWK, generateKeyPair, importJWK } from 'jose';
 import { z } from 'zod';
 
 export const signingAlgorithm = 'EdDSA';
+const fileName = 'signing-key.json';
 
 const storedKeySchema = z.object({
   kty: z.literal('OKP'),
@@ -19,8 +20,17 @@ export interface SigningKey {
 
 /** The key in the data directory; made on the first start. */
 export async function loadSigningKey(dataDirectory: string): Promise<SigningKey> {
-  const path = join(dataDirectory, 'signing-key.json');
-  const stored = (await readStored(path)) ?? (await createKey(path));
+  const path = join(dataDirectory, fileName);
+  return importKeys((await readStored(path)) ?? (await createKey(path)));
+}
+
+/** The key in the data directory; null: no server has started there yet. */
+export async function findSigningKey(dataDirectory: string): Promise<SigningKey | null> {
+  const stored = await readStored(join(dataDirectory, fileName));
+  return stored ? importKeys(stored) : null;
+}
+
+async function importKeys(stored: z.output<typeof storedKeySchema>): Promise<SigningKey> {
   const { d: _private, ...publicPart } = stored;
   return { privateKey: await importKey(stored), publicKey: await importKey(publicPart) };
 }

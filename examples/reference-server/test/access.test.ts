@@ -2,6 +2,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { silentLog } from '../../../packages/core/test/fixtures/call.ts';
 import { type Access, openAccess } from '../src/access.ts';
 
 let directory: string;
@@ -9,7 +10,7 @@ let access: Access;
 
 beforeEach(async () => {
   directory = await mkdtemp(join(tmpdir(), 'cygni-access-'));
-  access = await openAccess(directory);
+  access = await openAccess(directory, [], silentLog);
 });
 afterEach(() => rm(directory, { recursive: true }));
 
@@ -35,7 +36,7 @@ describe('the platform’s tokens at the embedded registry', () => {
     const { password } = await access.imageCredentials('acme/site', ['pull', 'push']);
     const elsewhere = await mkdtemp(join(tmpdir(), 'cygni-access-'));
     try {
-      const other = await openAccess(elsewhere);
+      const other = await openAccess(elsewhere, [], silentLog);
       const foreign = await other.imageCredentials('acme/site', ['pull', 'push']);
       const [head = '', , tail = ''] = password.split('.');
       const claims = Buffer.from('{"repository":"acme/other"}').toString('base64url');

@@ -1,4 +1,7 @@
-import { describe, expect, it } from 'vitest';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { readConfiguration } from '../src/configuration.ts';
 
 describe('the configuration', () => {
@@ -152,6 +155,86 @@ describe('the configuration', () => {
         ],
       },
     });
+  });
+
+  describe('of what is in files', () => {
+    let directory: string;
+    beforeEach(async () => {
+      directory = await mkdtemp(join(tmpdir(), 'cygni-files-'));
+    });
+    afterEach(() => rm(directory, { recursive: true }));
+
+    it('reads a secret without the newline at its end', async () => {
+      const path = join(directory, 'redis');
+      await writeFile(path, 'redis://:hunter2@cache:6379\n');
+      expect(readConfiguration({ REDIS_URL_FILE: path })).toMatchObject({
+        configuration: { redisUrl: 'redis://:hunter2@cache:6379' },
+      });
+    });
+
+    it('names the variable of a file that cannot be read, or that holds what is wrong', async () => {
+      const path = join(directory, 'database');
+      const missing = readConfiguration({ DATABASE_URL_FILE: path });
+      expect(missing).toMatchObject({
+        problems: [expect.stringMatching(/^DATABASE_URL_FILE: .*ENOENT/)],
+      });
+      await writeFile(path, 'mysql://:hunter2@db');
+      const wrong = readConfiguration({ DATABASE_URL_FILE: path });
+      expect(wrong).toMatchObject({ problems: [expect.stringMatching(/^DATABASE_URL: /)] });
+      expect(JSON.stringify(wrong)).not.toContain('hunter2');
+    });
+
+    it('refuses a variable that is set twice', async () => {
+      const path = join(directory, 'redis');
+      await writeFile(path, 'redis://cache');
+      const result = readConfiguration({ REDIS_URL: 'redis://cache', REDIS_URL_FILE: path });
+      expect(result).toMatchObject({
+        problems: [expect.stringMatching(/^REDIS_URL: .*REDIS_URL_FILE/)],
+      });
+    });
+  });
+
+  it('knows which of its values must never be shown', () => {
+    const result = readConfiguration({
+      DATABASE_URL: 'postgres://cygni:p%40ss-word@db/cygni',
+      REGISTRY_URL: 'https://registry',
+      REGISTRY_PASSWORD: 'hunter22',
+    });
+    const secrets = result.ok ? result.configuration.secrets : [];
+    expect(secrets).toContain('p@ss-word');
+    expect(secrets).toContain('hunter22');
+  });
+
+  it.each([
+    [{}, true],
+    [{ NODE_ENV: 'production' }, false],
+    [{ METRICS_PORT: '9464' }, false],
+    [{ NODE_ENV: 'test' }, true],
+  ])('with %o has metrics on the port of the API: %s', (environment, hasPublicMetrics) => {
+    expect(readConfiguration(environment)).toMatchObject({ configuration: { hasPublicMetrics } });
+  });
+
+  it('takes issuers as JSON, and names the field that is wrong', () => {
+    const issuer = {
+      issuer: 'https://token.actions.githubusercontent.com',
+      audience: 'https://cygni.internal',
+      algorithms: ['RS256'],
+      jwks: { url: 'https://token.actions.githubusercontent.com/.well-known/jwks' },
+      grants: [{ match: { repository_id: '74' }, tenantId: 'acme', scopes: ['builds:read'] }],
+    };
+    expect(readConfiguration({ CYGNI_ISSUERS: JSON.stringify([issuer]) })).toMatchObject({
+      configuration: { trustedIssuers: [issuer] },
+    });
+    for (const [field, change] of [
+      ['grants', { grants: undefined }],
+      ['algorithms.0', { algorithms: ['HS256'] }],
+      ['jwks.url', { jwks: { url: 'http://elsewhere/jwks' } }],
+    ] as const) {
+      const text = JSON.stringify([{ ...issuer, ...change }]);
+      expect(readConfiguration({ CYGNI_ISSUERS: text })).toMatchObject({
+        problems: [expect.stringContaining(`CYGNI_ISSUERS.0.${field}: `)],
+      });
+    }
   });
 
   it('tells of everything that is wrong at once', () => {

@@ -16,7 +16,9 @@ describe('the log of a run', () => {
   });
 
   it('never has the key to the source, in whichever words kaniko complains', () => {
-    const redactor = createLogRedactor(`${address}?X-Amz-Credential=AKIA%2F1&X-Amz-Signature=feed`);
+    const redact = createLogRedactor(
+      `${address}?X-Amz-Credential=AKIA%2F1&X-Amz-Signature=feed`,
+    ).openStream();
     const said = [
       `Error: error resolving source context: Get "${address}?X-Amz-Credential=AKIA%2F1&X-Amz-Signature=feed": dial tcp: refused`,
       `time="t" level=fatal msg="Get \\"${address}?X-Amz-Signature=feed\\": EOF"`,
@@ -26,9 +28,9 @@ describe('the log of a run', () => {
       `CYGNI_CONTEXT=${address}?X-Amz-Signature=feed`,
     ];
     for (const line of said) {
-      expect(redactor.redact(line)).not.toMatch(/feed|AKIA/);
-      expect(redactor.redact(line)).toContain(`${address}?[redacted]`);
+      expect(redact(line)).not.toMatch(/feed|AKIA/);
+      expect(redact(line)).toContain(`${address}?[redacted]`);
     }
-    expect(redactor.redact(said[0] ?? '')).toMatch(/dial tcp: refused$/);
+    expect(redact(said[0] ?? '')).toMatch(/dial tcp: refused$/);
   });
 });

@@ -17,11 +17,12 @@ import { deploymentOperations } from './routes/deployments.ts';
 import { operationRoutes } from './routes/operations.ts';
 import { serviceOperations } from './routes/services.ts';
 import { sourceOperations } from './routes/sources.ts';
+import { traceRequests } from './trace-requests.ts';
 
 export interface RouterOptions {
   readonly authenticator: Authenticator;
   readonly log: Logger;
-  /** Serve `/metrics` here too. Off where the port is public. Default true. */
+  /** Serve `/metrics` here, where everybody who reaches the API can read them. Default false. */
   readonly metrics?: boolean;
   /** Default: no limits. */
   readonly rateLimits?: RateLimits;
@@ -46,11 +47,12 @@ export function createRouter(platform: Platform, options: RouterOptions): Router
 
   const router = Router();
   router.use(openContext(log));
+  router.use(traceRequests);
   router.use(measureRequests(platform.metrics, log));
   router.use(securityHeaders);
   if (corsOrigins.length > 0) router.use(allowOrigins(corsOrigins));
   router.use(compress);
-  router.use(operationRoutes(platform, { metrics: options.metrics ?? true }));
+  router.use(operationRoutes(platform, { metrics: options.metrics ?? false }));
   router.use(serveReference(operations));
   router.use(authenticate(authenticator));
   if (rateLimits) router.use(limitRequests(rateLimits, log));

@@ -1,8 +1,5 @@
 import { once } from 'node:events';
-import type { Response } from 'express';
-
-const heartbeatMs = 15_000;
-const slowReaderMs = 30_000;
+import type { ServerResponse } from 'node:http';
 
 export interface ServerSentEvent {
   readonly id?: string;
@@ -10,14 +7,32 @@ export interface ServerSentEvent {
   readonly data: unknown;
 }
 
+export interface EventStreamOptions {
+  /** Ends the stream. */
+  readonly signal: AbortSignal;
+  /** How often a comment is sent, so that no proxy takes a quiet stream for a dead one. Default 15 s. */
+  readonly heartbeatMs?: number;
+  /** A reader that takes nothing for so long is cut off. Default 30 s. */
+  readonly patienceMs?: number;
+}
+
+export function formatEvent({ id, event, data }: ServerSentEvent): string {
+  const lines = [
+    ...(id === undefined ? [] : [`id: ${id}`]),
+    ...(event === undefined ? [] : [`event: ${event}`]),
+    `data: ${JSON.stringify(data)}`,
+  ];
+  return `${lines.join('\n')}\n\n`;
+}
+
 /**
- * Streams events until they end or `signal` aborts. Memory is bounded: an event is taken only when the reader
- * took the one before, and a reader that takes nothing for 30 s is cut off.
+ * Streams formatted events until they end or `signal` aborts. Memory is bounded: a piece is taken only when the reader
+ * took the one before.
  */
 export async function streamEvents(
-  response: Response,
-  events: AsyncIterable<ServerSentEvent>,
-  signal: AbortSignal,
+  response: ServerResponse,
+  pieces: AsyncIterable<Uint8Array>,
+  { signal, heartbeatMs = 15_000, patienceMs = 30_000 }: EventStreamOptions,
 ): Promise<void> {
   response.writeHead(200, {
     'Content-Type': 'text/event-stream; charset=utf-8',
@@ -29,9 +44,9 @@ export async function streamEvents(
     if (!response.writableNeedDrain) response.write(': heartbeat\n\n');
   }, heartbeatMs);
   try {
-    for await (const event of events) {
+    for await (const piece of pieces) {
       if (signal.aborted) break;
-      if (!response.write(format(event))) await drained(response, signal);
+      if (!response.write(piece)) await drained(response, signal, patienceMs);
     }
   } catch (error) {
     if (!signal.aborted) throw error;
@@ -41,17 +56,12 @@ export async function streamEvents(
   }
 }
 
-function format({ id, event, data }: ServerSentEvent): string {
-  const lines = [
-    ...(id === undefined ? [] : [`id: ${id}`]),
-    ...(event === undefined ? [] : [`event: ${event}`]),
-    `data: ${JSON.stringify(data)}`,
-  ];
-  return `${lines.join('\n')}\n\n`;
-}
-
-async function drained(response: Response, signal: AbortSignal): Promise<void> {
-  const patience = AbortSignal.timeout(slowReaderMs);
+async function drained(
+  response: ServerResponse,
+  signal: AbortSignal,
+  patienceMs: number,
+): Promise<void> {
+  const patience = AbortSignal.timeout(patienceMs);
   try {
     await once(response, 'drain', { signal: AbortSignal.any([signal, patience]) });
   } catch (error) {

@@ -3,6 +3,14 @@ export {
   type AuthenticatorOptions,
   createAuthenticator,
 } from './auth/authenticator.ts';
+export {
+  type ClaimMatch,
+  foreignIssuersSchema,
+  type Grant,
+  type JwksOptions,
+  type SigningAlgorithm,
+  type TrustedIssuer,
+} from './auth/issuers.ts';
 export { type Principal, type Scope, scopes } from './auth/principal.ts';
 export {
   createTokenIssuer,

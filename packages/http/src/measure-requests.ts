@@ -1,4 +1,5 @@
 import type { Logger } from '@cygni/core';
+import { context } from '@opentelemetry/api';
 import type { Request, RequestHandler } from 'express';
 import { Histogram, type Registry } from 'prom-client';
 import { contextOf } from './request-context.ts';
@@ -15,7 +16,7 @@ export function measureRequests(registry: Registry, log: Logger): RequestHandler
   return (request, response, next) => {
     const startedAt = performance.now();
     const { method, ip: client } = request;
-    response.once('close', () => {
+    const onClose = () => {
       const durationMs = performance.now() - startedAt;
       const route = routeOf(request);
       const status = response.writableFinished ? response.statusCode : 499;
@@ -23,7 +24,9 @@ export function measureRequests(registry: Registry, log: Logger): RequestHandler
       const { requestId, principal } = contextOf(request);
       const tenantId = principal?.tenantId;
       log.info({ requestId, tenantId, client, method, route, status, durationMs }, 'request');
-    });
+    };
+    // So that the line has the ids of the request's span.
+    response.once('close', context.bind(context.active(), onClose));
     next();
   };
 }

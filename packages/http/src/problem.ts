@@ -2,6 +2,7 @@ import { type CygniError, type ErrorCode, isCygniError, type Logger } from '@cyg
 import type { ErrorRequestHandler, RequestHandler, Response } from 'express';
 import { z } from 'zod';
 import { contextOf } from './request-context.ts';
+import { currentTraceId } from './trace-requests.ts';
 
 const statuses: Readonly<Record<ErrorCode, number>> = {
   invalid_input: 400,
@@ -76,6 +77,7 @@ export const problemSchema = z.object({
 export function sendProblem(response: Response, problem: Problem): void {
   const { status, code, detail, ...extensions } = problem;
   const { requestId } = contextOf(response.req);
+  const traceId = currentTraceId();
   response
     .status(status)
     .type('application/problem+json')
@@ -88,6 +90,7 @@ export function sendProblem(response: Response, problem: Problem): void {
         instance: response.req.originalUrl.split('?')[0],
         code,
         requestId,
+        ...(traceId !== undefined && { trace_id: traceId }),
         ...extensions,
       }),
     );

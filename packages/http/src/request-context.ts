@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import type { Call, Logger } from '@cygni/core';
+import { type Call, type Logger, withFields } from '@cygni/core';
 import type { Request, RequestHandler } from 'express';
 import type { Principal } from './auth/principal.ts';
 
@@ -22,7 +22,7 @@ export function openContext(log: Logger): RequestHandler {
       if (!response.writableFinished) gone.abort();
     });
     const requestId = randomUUID();
-    const call = { signal: gone.signal, log };
+    const call = { signal: gone.signal, log: withFields(log, { requestId }) };
     contexts.set(request, { requestId, mount: request.baseUrl, call, principal: undefined });
     response.setHeader('X-Request-Id', requestId);
     next();

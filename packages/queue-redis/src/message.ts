@@ -2,12 +2,16 @@ import { MESSAGE_VERSION, type Message, type MessageKind } from '@cygni/core';
 import { z } from 'zod';
 
 /** The content of a BullMQ job; its name is the kind. */
-export function contentOf({ v, id }: Message): object {
-  return { v, id };
+export function contentOf({ v, id, traceparent }: Message): object {
+  return { v, id, ...(traceparent !== undefined && { traceparent }) };
 }
 
 const anyVersionSchema = z.looseObject({ v: z.int() });
-const contentSchema = z.object({ v: z.literal(MESSAGE_VERSION), id: z.string().min(1) });
+const contentSchema = z.object({
+  v: z.literal(MESSAGE_VERSION),
+  id: z.string().min(1),
+  traceparent: z.string().max(100).exactOptional(),
+});
 
 export type Content =
   | { readonly is: 'message'; readonly message: Message }

@@ -62,9 +62,10 @@ export async function readKaniko(
   },
   call: Call,
 ): Promise<void> {
+  const redact = to.redactor.openStream();
   for await (const line of containerLines(following, buildContainer, 0, call)) {
     // Before anything is read from it: what kaniko says of a failure stands in the build's status too.
-    const text = to.redactor.redact(line.text);
+    const text = redact(line.text);
     to.reader.read(text);
     const { pushed } = to.reader.facts();
     if (pushed) to.onPushed(pushed.digest);
@@ -92,8 +93,9 @@ export async function readProxy(
 
 export function openLog(following: LogFollowing, redactor: LogRedactor): OpenLog {
   return async function* (after, call) {
+    const redact = redactor.openStream();
     for await (const line of containerLines(following, buildContainer, after, call)) {
-      yield { ...line, text: redactor.redact(line.text) };
+      yield { ...line, text: redact(line.text) };
     }
   };
 }

@@ -1,15 +1,18 @@
+import { createRedactor } from '@cygni/core';
+
 const mark = '[redacted]';
 
 /** Takes out of a build's log what only this build was told. */
 export interface LogRedactor {
   /** A password or a token. */
   hide(secret: string): void;
-  redact(text: string): string;
+  /** A reader of one stream of lines, in order. */
+  openStream(): (line: string) => string;
 }
 
 /** `context`: a presigned address, of which the query is the key. Another process that adopts the run has another query. */
 export function createLogRedactor(context: string): LogRedactor {
-  const secrets = new Set<string>();
+  const secrets = createRedactor();
   const address = `${context.split('?', 1)[0]}?`;
 
   function withoutQuery(text: string): string {
@@ -26,13 +29,10 @@ export function createLogRedactor(context: string): LogRedactor {
   }
 
   return {
-    hide(secret) {
-      if (secret.length >= 6) secrets.add(secret);
-    },
-    redact(text) {
-      let clean = text.includes(address) ? withoutQuery(text) : text;
-      for (const secret of secrets) clean = clean.replaceAll(secret, mark);
-      return clean;
+    hide: secrets.hide,
+    openStream() {
+      const redact = secrets.openStream();
+      return (line) => redact(line.includes(address) ? withoutQuery(line) : line);
     },
   };
 }

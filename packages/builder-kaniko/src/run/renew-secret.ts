@@ -18,10 +18,8 @@ export async function putSecrets(
   call: Call,
 ): Promise<void> {
   const { credentials, baseImages } = secrets;
-  for (const { username, password } of [...credentials.values(), ...baseImages.values()]) {
+  for (const { password } of [...credentials.values(), ...baseImages.values()]) {
     redactor.hide(password);
-    redactor.hide(Buffer.from(password).toString('base64'));
-    redactor.hide(Buffer.from(`${username}:${password}`).toString('base64'));
   }
   const data = secretData(job, secrets, settings);
   await objects.putSecret(secretManifest(job, { uid }, data, settings.namespace), call);

@@ -14,6 +14,8 @@ export interface Message {
   readonly id: string;
   /** Handed out before messages without it. */
   readonly priority?: 'high';
+  /** The span that sent it (W3C Trace Context), for the span that handles it to link to. A queue may lose it. */
+  readonly traceparent?: string;
 }
 
 export interface Delivery {

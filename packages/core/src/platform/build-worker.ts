@@ -3,10 +3,12 @@ import type { Message } from '../contracts/queue.ts';
 import type { BuildClaim, BuildFinish, Fence } from '../contracts/store.ts';
 import { CygniError, isCygniError } from '../errors.ts';
 import { type Build, isPlatformFault } from '../model/build.ts';
+import { inBuildSpan } from './build-spans.ts';
 import { lastWords, type PlatformContext } from './context.ts';
 import { holdLease } from './lease.ts';
 import { retryWhileUnavailable } from './retry.ts';
 import { type BuildVerdict, runBuild, runOf } from './run-build.ts';
+import { withFields } from './with-fields.ts';
 
 const longestRetryDelayMs = 60_000;
 
@@ -14,18 +16,20 @@ const longestRetryDelayMs = 60_000;
 export async function workOnBuild(
   context: PlatformContext,
   message: Message,
-  call: Call,
+  outer: Call,
 ): Promise<void> {
   const { store, settings, clock, metrics } = context;
-  const claim = await store.claimBuild(message.id, settings.leaseSeconds, call);
+  const claim = await store.claimBuild(message.id, settings.leaseSeconds, outer);
   if (!claim) return;
   // Each claim and each end makes room for another build.
   context.bell.ring('outbox');
   const { build } = claim;
   const fence: Fence = { id: build.id, attempt: build.attempt };
+  const fields = { buildId: build.id, attempt: build.attempt, tenantId: build.tenantId };
+  const call: Call = { ...outer, log: withFields(outer.log, fields) };
   if (build.attempt === 1)
     metrics.queueWait.observe(secondsBetween(build.createdAt, build.startedAt));
-  call.log.info({ ...fence, tenantId: build.tenantId }, 'build claimed');
+  call.log.info({}, 'build claimed');
   metrics.active.inc({ state: 'running' });
   const startedAt = clock.monotonic();
   try {
@@ -37,15 +41,18 @@ export async function workOnBuild(
       },
       call,
     );
-    const verdict = await runBuild(context, claim, lease, call);
-    const durationMs = runOf(context, claim).ageSeconds * 1000 + clock.monotonic() - startedAt;
-    await finish(context, claim, verdict, durationMs, { ...call, signal: lease.signal });
+    await inBuildSpan(context, build, async () => {
+      const verdict = await runBuild(context, claim, lease, call);
+      const durationMs = runOf(context, claim).ageSeconds * 1000 + clock.monotonic() - startedAt;
+      await finish(context, claim, verdict, durationMs, { ...call, signal: lease.signal });
+      return verdict;
+    });
   } catch (error) {
     if (isCygniError(error, 'lease_lost')) {
-      call.log.warn({ ...fence, err: error }, 'build given up: the claim was lost');
+      call.log.warn({ err: error }, 'build given up: the claim was lost');
     } else if (call.signal.aborted) {
       await store.releaseBuild(fence, { countAttempt: false }, lastWords(call.log));
-      call.log.info(fence, 'build given back for shutdown');
+      call.log.info({}, 'build given back for shutdown');
     } else {
       throw error;
     }
@@ -72,7 +79,7 @@ async function finish(
     await retryWhileUnavailable(call.signal, () =>
       store.releaseBuild(fence, { countAttempt: true }, call),
     );
-    call.log.warn({ ...fence, reason: verdict.reason }, 'build is tried again');
+    call.log.warn({ reason: verdict.reason }, 'build is tried again');
     return;
   }
   const result = finishOf(context, build, verdict, durationMs);
@@ -82,8 +89,8 @@ async function finish(
   if (!kept) throw new CygniError('lease_lost', 'another worker has the claim');
   const outcome = { result: verdict.status, error_type: result.failure?.reason ?? 'none' };
   metrics.builds.inc(outcome);
-  metrics.buildDuration.observe({ result: verdict.status }, durationMs / 1000);
-  call.log.info({ ...fence, state: result.state, durationMs }, 'build finished');
+  metrics.buildDuration.observe({ phase: 'total', result: verdict.status }, durationMs / 1000);
+  call.log.info({ state: result.state, durationMs }, 'build finished');
 }
 
 function retryDelay({ settings }: PlatformContext, attempt: number): number {

@@ -1,16 +1,15 @@
 import { randomUUID } from 'node:crypto';
+import { trace } from '@opentelemetry/api';
 import type { Call } from '../contracts/call.ts';
 import type { Accepted, IdempotencyKey } from '../contracts/store.ts';
 import { CygniError, isCygniError } from '../errors.ts';
 import { type Build, type BuildRequest, isTerminalBuildState } from '../model/build.ts';
 import type { LogLine } from '../model/log.ts';
 import type { Page, PageRequest } from '../model/page.ts';
+import { blindKey } from './blind-key.ts';
 import type { PlatformContext } from './context.ts';
 import { readLogArtifact } from './log-artifact.ts';
-
-const logPage = 500;
-/** How often the log of a build that runs in another process is looked at. */
-const followIntervalMs = 500;
+import { createLogHub, type LogUpdate } from './log-hub.ts';
 
 export interface Builds {
   /** @throws `budget_exceeded`, `not_found` for the source, `idempotency_mismatch` */
@@ -32,8 +31,11 @@ export interface Builds {
     page: { readonly after: number; readonly limit: number },
     call: Call,
   ): Promise<readonly LogLine[]>;
-  /** The log after sequence `after`, and on as it grows, until the build has ended or the call aborts. @throws `not_found` */
-  followLog(tenantId: string, id: string, after: number, call: Call): AsyncGenerator<LogLine>;
+  /**
+   * The log after sequence `after`, and on as it grows, until the build has ended or the call aborts. The build's end is
+   * the last update; without it, the call was aborted. @throws `not_found`
+   */
+  followLog(tenantId: string, id: string, after: number, call: Call): AsyncGenerator<LogUpdate>;
 }
 
 export function createBuilds(context: PlatformContext): Builds {
@@ -45,16 +47,10 @@ export function createBuilds(context: PlatformContext): Builds {
     return build;
   }
 
-  /** The lines after sequence `after` of a log that has left the store. */
-  async function* readArchive(
-    tenantId: string,
-    id: string,
-    after: number,
-    call: Call,
-  ): AsyncGenerator<LogLine> {
-    const key = await store.getLogArchive(tenantId, id, call);
-    if (key !== null) yield* readLogArtifact(artifacts, key, after, call);
-  }
+  const hub = createLogHub(context, async (tenantId, id, call) => {
+    const { state } = await get(tenantId, id, call);
+    return state;
+  });
 
   return {
     get,
@@ -79,10 +75,12 @@ export function createBuilds(context: PlatformContext): Builds {
             maximumAttempts,
           },
           { amount, currency: budget.currency, limit },
-          idempotency,
+          blindKey(idempotency),
           call,
         );
         bell.ring('outbox');
+        // So that whoever has the build finds the request, and the other way round.
+        trace.getActiveSpan()?.setAttribute('cicd.pipeline.run.id', accepted.resource.id);
         return accepted;
       } catch (error) {
         if (isCygniError(error, 'budget_exceeded')) metrics.budgetRejections.inc();
@@ -102,33 +100,14 @@ export function createBuilds(context: PlatformContext): Builds {
       const lines = await store.readLog(tenantId, id, page, call);
       if (lines.length > 0 || !isTerminalBuildState(state)) return lines;
       const archived: LogLine[] = [];
-      for await (const line of readArchive(tenantId, id, page.after, call)) {
+      const key = await store.getLogArchive(tenantId, id, call);
+      if (key === null) return archived;
+      for await (const line of readLogArtifact(artifacts, key, page.after, call)) {
         archived.push(line);
         if (archived.length >= page.limit) break;
       }
       return archived;
     },
-    async *followLog(tenantId, id, after, call) {
-      let last = after;
-      for (;;) {
-        // The state is read before the lines: a build that had ended has all its lines by then.
-        const { state } = await get(tenantId, id, call);
-        const rung = bell.wait(`log:${id}`, followIntervalMs, call.signal);
-        const page = { after: last, limit: logPage };
-        const lines = await store.readLog(tenantId, id, page, call);
-        for (const line of lines) {
-          last = line.sequence;
-          yield line;
-        }
-        if (lines.length === logPage) continue;
-        if (call.signal.aborted) return;
-        if (isTerminalBuildState(state)) {
-          // It may have been archived since, or before.
-          yield* readArchive(tenantId, id, last, call);
-          return;
-        }
-        await rung;
-      }
-    },
+    followLog: hub.follow,
   };
 }

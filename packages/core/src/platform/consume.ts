@@ -1,6 +1,8 @@
+import { SpanKind } from '@opentelemetry/api';
 import type { Call } from '../contracts/call.ts';
 import type { Message, MessageKind } from '../contracts/queue.ts';
 import type { PlatformContext } from './context.ts';
+import { inSpan, linksTo } from './spans.ts';
 
 /** With these, a message whose handler always rejects is given up after two minutes; the store's sweep sends another. */
 const redeliveryDelayMs = 500;
@@ -20,7 +22,13 @@ export function consumeMessages(
     async ({ message, deliveries, waitedSeconds }, taken) => {
       if (deliveries === 1) metrics.queueDelivery.observe({ kind }, waitedSeconds);
       else metrics.queueRedeliveries.inc({ kind });
-      await work(context, message, taken);
+      const options = {
+        kind: SpanKind.CONSUMER,
+        links: linksTo(message.traceparent),
+        root: true,
+        attributes: { 'messaging.message.id': message.id },
+      };
+      await inSpan(`process ${kind}`, options, () => work(context, message, taken));
     },
     {
       concurrency,

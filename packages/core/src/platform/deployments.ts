@@ -11,6 +11,7 @@ import type {
 } from '../model/deployment.ts';
 import { repositoryOf } from '../model/names.ts';
 import type { Page, PageRequest } from '../model/page.ts';
+import { blindKey } from './blind-key.ts';
 import type { PlatformContext } from './context.ts';
 
 export interface Deployments {
@@ -70,7 +71,12 @@ export function createDeployments(context: PlatformContext): Deployments {
     const limit = budget.limit(deployment.tenantId, clock.now());
     const reservation: Reservation = { amount, currency: budget.currency, limit };
     try {
-      const accepted = await store.acceptDeployment(deployment, reservation, idempotency, call);
+      const accepted = await store.acceptDeployment(
+        deployment,
+        reservation,
+        blindKey(idempotency),
+        call,
+      );
       bell.ring('outbox');
       return accepted;
     } catch (error) {

@@ -2,9 +2,12 @@ import type { BuildRun, PipelineLogLine } from '../contracts/build-pipeline.ts';
 import type { Call } from '../contracts/call.ts';
 import type { Fence, Store } from '../contracts/store.ts';
 import type { Bell } from './bell.ts';
+import type { Clock } from './clock.ts';
 import type { Metrics } from './metrics.ts';
+import { toPrintable } from './printable.ts';
 import { retryWhileUnavailable } from './retry.ts';
 
+/** The least time between two flushes: the first line after a pause is not kept waiting. */
 const flushIntervalMs = 100;
 const flushLines = 500;
 const maximumLineCharacters = 16_384;
@@ -13,7 +16,9 @@ export interface LogPumpOptions {
   readonly store: Store;
   readonly bell: Bell;
   readonly metrics: Metrics;
-  readonly redact: (text: string) => string;
+  readonly clock: Clock;
+  /** Told every line in order. */
+  readonly redact: (line: string) => string;
   /** Bytes of log that one attempt may store. What is over is dropped, with a mark in the log. */
   readonly maximumBytes: number;
   /** The position of the last line that is stored already. */
@@ -30,12 +35,13 @@ export async function pumpLog(
   options: LogPumpOptions,
   call: Call,
 ): Promise<void> {
-  const { store, bell, metrics } = options;
+  const { store, bell, metrics, clock } = options;
   let pending: PipelineLogLine[] = [];
   let bytes = 0;
   let full = false;
   let flushing = Promise.resolve();
   let timer: NodeJS.Timeout | undefined;
+  let flushedAt = Number.NEGATIVE_INFINITY;
 
   async function append(lines: readonly PipelineLogLine[]): Promise<void> {
     const position = lines[0]?.position;
@@ -48,6 +54,7 @@ export async function pumpLog(
         ),
       );
       if (!kept) metrics.logDropped.inc(lines.length);
+      else metrics.logLag.observe(secondsSince(lines[0]?.time));
     } catch (err) {
       metrics.logDropped.inc(lines.length);
       call.log.warn({ err, lines: lines.length }, 'log lines were lost');
@@ -55,9 +62,15 @@ export async function pumpLog(
     bell.ring(`log:${fence.id}`);
   }
 
+  /** Only as exact as the clocks of two machines. */
+  function secondsSince(time = ''): number {
+    return Math.max(0, clock.now().getTime() - Date.parse(time)) / 1000 || 0;
+  }
+
   function flush(): Promise<void> {
     clearTimeout(timer);
     timer = undefined;
+    flushedAt = performance.now();
     const lines = pending;
     pending = [];
     flushing = flushing.then(() => append(lines));
@@ -65,7 +78,7 @@ export async function pumpLog(
   }
 
   function accept(line: PipelineLogLine): void {
-    const text = clean(options.redact(line.text));
+    const text = cut(options.redact(toPrintable(line.text)));
     const size = Buffer.byteLength(text) + 1;
     if (bytes + size > options.maximumBytes) {
       full = true;
@@ -84,14 +97,13 @@ export async function pumpLog(
     }
     accept(line);
     if (pending.length >= flushLines) await flush();
-    else timer ??= setTimeout(flush, flushIntervalMs);
+    else timer ??= setTimeout(flush, Math.max(0, flushedAt + flushIntervalMs - performance.now()));
   }
   await flush();
 }
 
-function clean(text: string): string {
-  const printable = text.replaceAll('\0', '\u{fffd}').toWellFormed();
-  return printable.length > maximumLineCharacters
-    ? `${printable.slice(0, maximumLineCharacters)} [line cut off]`
-    : printable;
+function cut(line: string): string {
+  return line.length > maximumLineCharacters
+    ? `${line.slice(0, maximumLineCharacters).toWellFormed()} [line cut off]`
+    : line;
 }

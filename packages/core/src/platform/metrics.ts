@@ -3,6 +3,9 @@ import { messageKinds, type QueueStats } from '../contracts/queue.ts';
 import { failureReasons } from '../model/build.ts';
 import { rolloutRules } from '../model/deployment.ts';
 
+const buildPhases = ['prepare', 'build', 'verify', 'tag', 'total'] as const;
+export type BuildPhase = (typeof buildPhases)[number];
+
 const buildBuckets = [5, 10, 30, 60, 120, 300, 600, 1800, 3600];
 const requestBuckets = [0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 30];
 
@@ -22,8 +25,8 @@ export function createMetrics(queueStats: () => Promise<QueueStats>) {
     }),
     buildDuration: new Histogram({
       name: 'cygni_build_duration_seconds',
-      help: 'Time from claim to end of a build.',
-      labelNames: ['result'],
+      help: 'Time from claim to end of a build (total), and of its parts.',
+      labelNames: ['phase', 'result'],
       buckets: buildBuckets,
       registers,
     }),
@@ -86,9 +89,20 @@ export function createMetrics(queueStats: () => Promise<QueueStats>) {
       help: 'Requests refused because the budget would be exceeded.',
       registers,
     }),
+    registryTokenExpiry: new Gauge({
+      name: 'cygni_registry_token_expiry_timestamp_seconds',
+      help: 'When the credentials expire that the registry gave last; 0: none yet, or they do not.',
+      registers,
+    }),
     logBytes: new Counter({
       name: 'cygni_log_bytes_total',
       help: 'Bytes of build log that were stored.',
+      registers,
+    }),
+    logLag: new Histogram({
+      name: 'cygni_log_lag_seconds',
+      help: 'Time from the writing of a line of build log to its being stored; of the oldest line of each write.',
+      buckets: [0.05, 0.1, 0.3, 0.5, 1, 2, 5, 10, 30],
       registers,
     }),
     logDropped: new Counter({
@@ -107,6 +121,9 @@ export function createMetrics(queueStats: () => Promise<QueueStats>) {
   metrics.builds.inc({ result: 'succeeded', error_type: 'none' }, 0);
   for (const reason of failureReasons) {
     metrics.builds.inc({ result: 'failed', error_type: reason }, 0);
+  }
+  for (const phase of buildPhases) {
+    for (const result of ['succeeded', 'failed']) metrics.buildDuration.zero({ phase, result });
   }
   for (const rule of rolloutRules) metrics.rollbacks.inc({ reason: rule }, 0);
   for (const kind of messageKinds) {

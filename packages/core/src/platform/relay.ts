@@ -1,5 +1,8 @@
+import { SpanKind } from '@opentelemetry/api';
 import type { Call } from '../contracts/call.ts';
+import type { Message, Queue } from '../contracts/queue.ts';
 import type { PlatformContext } from './context.ts';
+import { currentTraceparent, inSpan } from './spans.ts';
 
 const batch = 100;
 const longestPauseMs = 1_000;
@@ -11,7 +14,7 @@ const longestPauseMs = 1_000;
 export async function relayOutbox(context: PlatformContext, call: Call): Promise<void> {
   const { store, queue, bell, settings } = context;
   let failures = 0;
-  let rung: Promise<void> | null = null;
+  let rung: Promise<boolean> | null = null;
   while (!call.signal.aborted) {
     // From before it looks: who rings meanwhile may have something that it did not see.
     rung ??= bell.wait('outbox', settings.relayIntervalMs, call.signal);
@@ -24,11 +27,7 @@ export async function relayOutbox(context: PlatformContext, call: Call): Promise
         },
         call,
       );
-      const moved = await store.takeOutbox(
-        batch,
-        (messages) => queue.enqueue(messages, call),
-        call,
-      );
+      const moved = await store.takeOutbox(batch, (messages) => send(queue, messages, call), call);
       failures = 0;
       if (moved === batch) continue;
       await rung;
@@ -41,4 +40,17 @@ export async function relayOutbox(context: PlatformContext, call: Call): Promise
       await context.clock.sleep(pause * (0.5 + Math.random() / 2), call.signal);
     }
   }
+}
+
+/** The messages carry the span that sent them. */
+function send(queue: Queue, messages: readonly Message[], call: Call): Promise<void> {
+  const attributes = { 'messaging.batch.message_count': messages.length };
+  return inSpan('send', { kind: SpanKind.PRODUCER, attributes }, () => {
+    const traceparent = currentTraceparent();
+    const sent =
+      traceparent === undefined
+        ? messages
+        : messages.map((message) => ({ ...message, traceparent }));
+    return queue.enqueue(sent, call);
+  });
 }

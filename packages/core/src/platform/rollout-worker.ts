@@ -9,19 +9,24 @@ import { deployableRevision } from './deployable-revision.ts';
 import { collectEvidence } from './evidence.ts';
 import { holdLease, type Lease } from './lease.ts';
 import { retryWhileUnavailable } from './retry.ts';
+import { inSpan } from './spans.ts';
 import { bake, type SickVerdict, watchUntilHealthy } from './watch-revision.ts';
+import { withFields } from './with-fields.ts';
 
 /** Takes one deployment from its message to its end, unless somebody else has it. */
 export async function workOnDeployment(
   context: PlatformContext,
   message: Message,
-  call: Call,
+  outer: Call,
 ): Promise<void> {
   const { store, settings, clock } = context;
-  const claim = await store.claimDeployment(message.id, settings.leaseSeconds, call);
+  const claim = await store.claimDeployment(message.id, settings.leaseSeconds, outer);
   if (!claim) return;
   const fence: Fence = { id: claim.deployment.id, attempt: claim.deployment.attempt };
-  call.log.info({ ...fence, service: claim.service.name }, 'deployment claimed');
+  const { tenantId } = claim.deployment;
+  const fields = { deploymentId: fence.id, attempt: fence.attempt, tenantId };
+  const call: Call = { ...outer, log: withFields(outer.log, fields) };
+  call.log.info({ service: claim.service.name }, 'deployment claimed');
   try {
     await using lease = holdLease(
       {
@@ -31,13 +36,20 @@ export async function workOnDeployment(
       },
       call,
     );
-    await rollOut(context, claim, lease, { ...call, signal: lease.signal });
+    const attributes = {
+      'cicd.pipeline.task.name': 'deploy',
+      'cicd.pipeline.task.type': 'deploy',
+      'cicd.pipeline.task.run.id': fence.id,
+    };
+    await inSpan(`RUN ${context.deployer.name}`, { attributes }, () =>
+      rollOut(context, claim, lease, { ...call, signal: lease.signal }),
+    );
   } catch (error) {
     if (isCygniError(error, 'lease_lost')) {
-      call.log.warn({ ...fence, err: error }, 'deployment given up: the claim was lost');
+      call.log.warn({ err: error }, 'deployment given up: the claim was lost');
     } else if (call.signal.aborted) {
       await store.releaseDeployment(fence, { countAttempt: false }, lastWords(call.log));
-      call.log.info(fence, 'deployment given back for shutdown');
+      call.log.info({}, 'deployment given back for shutdown');
     } else {
       // The platform is at fault; the lease runs out and the sweep decides about another attempt.
       throw error;
@@ -165,7 +177,7 @@ async function finish(
     store.finishDeployment(fence, { ...result, alertAt: budget.alertAt }, call),
   );
   if (!kept) throw new CygniError('lease_lost', 'another worker has the claim');
-  call.log.info({ ...fence, state: result.state }, 'deployment finished');
+  call.log.info({ state: result.state }, 'deployment finished');
 }
 
 function isSame(left: Revision, right: Revision): boolean {

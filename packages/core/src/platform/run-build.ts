@@ -4,10 +4,11 @@ import type { BuildClaim, UnfinishedRun } from '../contracts/store.ts';
 import { abortedError, isCygniError } from '../errors.ts';
 import type { Build, BuiltImage, CacheUse } from '../model/build.ts';
 import { repositoryOf } from '../model/names.ts';
+import { createRedactor } from '../redaction/create-redactor.ts';
+import { inPhase } from './build-spans.ts';
 import { lastWords, type PlatformContext } from './context.ts';
 import type { Lease } from './lease.ts';
 import { pumpLog } from './log-pump.ts';
-import { createRedactor } from './redact.ts';
 import { retryWhileUnavailable } from './retry.ts';
 import { settleOrAbort } from './settle-or-abort.ts';
 
@@ -34,14 +35,36 @@ export async function runBuild(
   const deadline = AbortSignal.timeout(leftMs);
   let run: BuildRun | undefined;
   try {
-    const job = await prepareJob(context, claim, attempt, call);
+    const job = await inPhase(context, 'prepare', () => prepareJob(context, claim, attempt, call));
+    const outcome = await inPhase(context, 'build', () => runToItsEnd(job), isFailed);
+    if (outcome.status === 'failed') return outcome;
+    const verdict = await inPhase(
+      context,
+      'verify',
+      () => confirm(context, build, outcome, call),
+      isFailed,
+    );
+    if (verdict.status === 'failed') return verdict;
+    const tagged = () => setTags(context, build, verdict.image, call);
+    return (await inPhase(context, 'tag', tagged, (failure) => failure !== null)) ?? verdict;
+  } catch (error) {
+    if (lease.signal.aborted) {
+      // An adoptable run goes on for the next worker; any other must not outlive its claim.
+      if (run && !pipeline.supports.adopt) await run.cancel(lastWords(outer.log));
+      throw abortedError(lease.signal);
+    }
+    return failureOf(error, outer);
+  }
+
+  /** Starts or adopts it, and stores its log. */
+  async function runToItsEnd(job: BuildJob): Promise<BuildOutcome> {
     run = await pipeline.start(job, call);
     const pumped = pumpLog(
       run,
       { id: build.id, attempt: build.attempt },
       {
         ...context,
-        redact: createRedactor([job.destination.credentials?.password ?? '']),
+        redact: createRedactor([job.destination.credentials?.password ?? '']).openStream(),
         maximumBytes: settings.maximumLogBytes,
         after: logPosition,
       },
@@ -51,18 +74,12 @@ export async function runBuild(
     pumped.catch(() => {});
     const outcome = await waitForOutcome(run, { deadline, cancelled: lease.cancelled }, call);
     await pumped;
-    if (outcome.status === 'failed') return outcome;
-    const verdict = await confirm(context, build, outcome, call);
-    if (verdict.status === 'failed') return verdict;
-    return (await setTags(context, build, verdict.image, call)) ?? verdict;
-  } catch (error) {
-    if (lease.signal.aborted) {
-      // An adoptable run goes on for the next worker; any other must not outlive its claim.
-      if (run && !pipeline.supports.adopt) await run.cancel(lastWords(outer.log));
-      throw abortedError(lease.signal);
-    }
-    return failureOf(error, outer);
+    return outcome;
   }
+}
+
+function isFailed({ status }: BuildOutcome | BuildVerdict): boolean {
+  return status === 'failed';
 }
 
 /** The run that the claim goes on with: the one that was begun before it where the pipeline finds it again, else its own. */
@@ -76,12 +93,14 @@ async function prepareJob(
   attempt: number,
   call: Call,
 ): Promise<BuildJob> {
-  const { registry, artifacts } = context;
+  const { registry, artifacts, metrics } = context;
   const repository = repositoryOf(build.tenantId, build.repository);
   const credentials = await retryWhileUnavailable(call.signal, async () => {
     await registry.ensureRepository(repository, call);
     return registry.credentials(repository, ['pull', 'push'], call);
   });
+  const expiresAt = credentials?.expiresAt ?? null;
+  if (expiresAt !== null) metrics.registryTokenExpiry.set(Date.parse(expiresAt) / 1000);
   return {
     buildId: build.id,
     attempt,

@@ -2,6 +2,7 @@ import { type Adapter, type Call, SPEC_VERSION } from '../contracts/call.ts';
 import { CygniError, isCygniError } from '../errors.ts';
 import type { Metrics } from './metrics.ts';
 import { settleOrAbort } from './settle-or-abort.ts';
+import { inClientSpan } from './spans.ts';
 
 /** Milliseconds by method name; null: the call ends by itself when its signal aborts, and is waited for. */
 export type CallTimeouts = Readonly<Record<string, number | null>>;
@@ -69,7 +70,9 @@ export function superviseAdapter<Supervised extends Adapter>(
         const call = parameters.at(-1);
         // Without a call (`close`) or with a stream as its answer (`list`), there is nothing to bound here.
         if (!isCall(call) || property === 'list') return method.apply(target, parameters);
-        return supervised(property, method, parameters, call);
+        return inClientSpan(`${contract} ${property}`, () =>
+          supervised(property, method, parameters, call),
+        );
       };
     },
   });

@@ -10,6 +10,7 @@ import {
 } from '@cygni/core';
 import { describe, expect, it } from 'vitest';
 import { testCall } from '../fixtures/call.ts';
+import { followLines } from '../fixtures/follow-lines.ts';
 import { createScriptedPipeline, untilCancelled } from '../fixtures/scripted-pipeline.ts';
 import {
   createScriptedRegistry,
@@ -29,7 +30,7 @@ function ended(test: TestPlatform, id: string): Promise<Build> {
 }
 
 async function logOf(test: TestPlatform, id: string): Promise<string[]> {
-  const lines = await Array.fromAsync(test.platform.builds.followLog(tenant, id, 0, testCall()));
+  const lines = await Array.fromAsync(followLines(test, tenant, id));
   return lines.map(({ text }) => text);
 }
 
@@ -59,7 +60,7 @@ describe('a build', () => {
     await using test = await startPlatform({ pipeline });
     const id = await test.build(tenant);
     const seen: string[] = [];
-    for await (const { text } of test.platform.builds.followLog(tenant, id, 0, testCall())) {
+    for await (const { text } of followLines(test, tenant, id)) {
       seen.push(text);
       if (text === 'first') release.resolve();
     }

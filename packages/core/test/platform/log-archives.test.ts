@@ -7,6 +7,7 @@ import {
 } from '@cygni/core';
 import { describe, expect, it } from 'vitest';
 import { testCall } from '../fixtures/call.ts';
+import { followLines } from '../fixtures/follow-lines.ts';
 import { createScriptedPipeline } from '../fixtures/scripted-pipeline.ts';
 import { knownDigest } from '../fixtures/scripted-registry.ts';
 import { startPlatform, type TestPlatform } from '../fixtures/start-platform.ts';
@@ -33,7 +34,7 @@ function archived(test: TestPlatform, id: string): Promise<string> {
 }
 
 async function follow(test: TestPlatform, id: string, after = 0): Promise<LogLine[]> {
-  return Array.fromAsync(test.platform.builds.followLog('acme', id, after, testCall()));
+  return Array.fromAsync(followLines(test, 'acme', id, after));
 }
 
 async function logKeys(artifacts: ArtifactStore): Promise<string[]> {
@@ -74,7 +75,7 @@ describe('the log of a build that has ended', () => {
     await using test = await startPlatform({ pipeline, artifacts });
     const id = await test.build('acme');
     const seen: string[] = [];
-    for await (const { text } of test.platform.builds.followLog('acme', id, 0, testCall())) {
+    for await (const { text } of followLines(test, 'acme', id)) {
       seen.push(text);
       if (seen.length === 100) {
         open();

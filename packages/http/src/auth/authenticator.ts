@@ -1,17 +1,15 @@
-import { CygniError, tenantIdSchema } from '@cygni/core';
-import { type CryptoKey, type JWTVerifyGetKey, jwtVerify } from 'jose';
+import { CygniError, type Logger } from '@cygni/core';
+import { decodeJwt, type JWTVerifyGetKey, jwtVerify } from 'jose';
 import { z } from 'zod';
-import { type Principal, type Scope, scopes } from './principal.ts';
+import { issuerSchema, type ResolvedIssuer, type TrustedIssuer } from './issuers.ts';
+import { createJwksKeys } from './jwks-keys.ts';
+import type { Principal } from './principal.ts';
+import { principalOfClaims } from './principal-of-claims.ts';
 
 export interface AuthenticatorOptions {
-  readonly issuer: string;
-  readonly audience: string;
-  /** The public key, or a function that finds it (jose's `createRemoteJWKSet`, `createLocalJWKSet`). */
-  readonly key: CryptoKey | JWTVerifyGetKey;
-  /** The only algorithms that are accepted: a token's own word is not trusted. */
-  readonly algorithms: readonly string[];
-  /** Seconds. Older tokens are refused, whatever they say of their expiry. Default 90 days. */
-  readonly maximumAgeSeconds?: number;
+  /** Each with an `issuer` of its own. */
+  readonly issuers: readonly TrustedIssuer[];
+  readonly log: Logger;
   readonly now?: () => Date;
 }
 
@@ -23,46 +21,66 @@ export interface Authenticator {
 const maximumTokenCharacters = 8_192;
 const clockToleranceSeconds = 5;
 
-const claimsSchema = z.object({
-  sub: z.string().min(1),
-  tenant: tenantIdSchema,
-  scope: z.string(),
-  repository: z.string().optional(),
-  exp: z.number(),
-});
-
-function isScope(word: string): word is Scope {
-  return scopes.some((scope) => scope === word);
+interface Verifier {
+  readonly settings: ResolvedIssuer;
+  readonly key: JWTVerifyGetKey;
 }
 
-export function createAuthenticator(options: AuthenticatorOptions): Authenticator {
-  const { key, now } = options;
-  const getKey: JWTVerifyGetKey = typeof key === 'function' ? key : async () => key;
+/** @throws `invalid_configuration` */
+export function createAuthenticator({ issuers, log, now }: AuthenticatorOptions): Authenticator {
+  const verifiers = new Map<string, Verifier>();
+  for (const settings of parseIssuers(issuers)) {
+    if (verifiers.has(settings.issuer)) throw wrong(`${settings.issuer} is there twice`);
+    verifiers.set(settings.issuer, { settings, key: keyOf(settings, log) });
+  }
+
+  async function verify(token: string): Promise<Principal> {
+    if (token.length > maximumTokenCharacters) throw new Error('too long');
+    const { iss } = decodeJwt(token);
+    const verifier = iss === undefined ? undefined : verifiers.get(iss);
+    if (!verifier) throw new Error('unknown issuer');
+    const { settings, key } = verifier;
+    const { payload, protectedHeader } = await jwtVerify(token, key, {
+      issuer: settings.issuer,
+      audience: settings.audience,
+      algorithms: settings.algorithms,
+      requiredClaims: ['exp', 'iat', 'sub'],
+      maxTokenAge: settings.maximumAgeSeconds,
+      clockTolerance: clockToleranceSeconds,
+      ...(settings.typ === null ? {} : { typ: settings.typ }),
+      ...(now ? { currentDate: now() } : {}),
+    });
+    if (settings.typ === null && protectedHeader.typ !== undefined) throw new Error('has a typ');
+    const principal = principalOfClaims(settings, payload);
+    if (!principal) throw new Error('no grant matches');
+    return principal;
+  }
+
   return {
     async verify(token) {
       try {
-        if (token.length > maximumTokenCharacters) throw new Error('too long');
-        const { payload } = await jwtVerify(token, getKey, {
-          issuer: options.issuer,
-          audience: options.audience,
-          algorithms: [...options.algorithms],
-          requiredClaims: ['exp', 'iat', 'sub'],
-          maxTokenAge: options.maximumAgeSeconds ?? 90 * 86_400,
-          clockTolerance: clockToleranceSeconds,
-          typ: 'JWT',
-          ...(now ? { currentDate: now() } : {}),
-        });
-        const claims = claimsSchema.parse(payload);
-        return {
-          tenantId: claims.tenant,
-          subject: claims.sub,
-          scopes: new Set(claims.scope.split(' ').filter(isScope)),
-          repository: claims.repository ?? null,
-          expiresAt: claims.exp,
-        };
+        return await verify(token);
       } catch (cause) {
         throw new CygniError('unauthenticated', 'the token is not valid', { cause });
       }
     },
   };
+}
+
+function parseIssuers(issuers: readonly TrustedIssuer[]): readonly ResolvedIssuer[] {
+  const parsed = z.array(issuerSchema).min(1).safeParse(issuers);
+  if (parsed.success) return parsed.data;
+  throw wrong(
+    parsed.error.issues.map(({ path, message }) => `${path.join('.')}: ${message}`).join('; '),
+  );
+}
+
+function keyOf({ issuer, key, jwks }: ResolvedIssuer, log: Logger): JWTVerifyGetKey {
+  if ((key === undefined) === (jwks === undefined)) throw wrong(`${issuer}: either key or jwks`);
+  if (jwks) return createJwksKeys(jwks, log);
+  return typeof key === 'function' ? key : async () => key as Exclude<typeof key, undefined>;
+}
+
+function wrong(what: string): CygniError {
+  return new CygniError('invalid_configuration', `createAuthenticator: issuers: ${what}`);
 }

@@ -1,8 +1,8 @@
-import type { Platform } from '@cygni/core';
+import type { LogBatch, LogUpdate, Platform } from '@cygni/core';
 import type { Request, Response } from 'express';
 import { z } from 'zod';
 import { principalWith } from '../auth/authenticate.ts';
-import { type ServerSentEvent, streamEvents } from '../event-stream.ts';
+import { formatEvent, streamEvents } from '../event-stream.ts';
 import { parseId, parseInput } from '../parse.ts';
 import { contextOf } from '../request-context.ts';
 
@@ -43,17 +43,28 @@ export async function serveLog(
   const lifetimeMs = Math.max(0, expiresAt * 1000 - Date.now());
   const tokenExpired = AbortSignal.timeout(Math.min(lifetimeMs, longestTimerMs));
   const signal = AbortSignal.any([call.signal, tokenExpired, platform.stopping]);
-  const streamed = { ...call, signal };
+  const after = resumed ?? query.after;
+  const updates = platform.builds.followLog(tenantId, id, after, { ...call, signal });
+  await streamEvents(response, formatted(updates), { signal });
+}
 
-  async function* events(): AsyncGenerator<ServerSentEvent> {
-    const after = resumed ?? query.after;
-    for await (const line of platform.builds.followLog(tenantId, id, after, streamed)) {
-      const { sequence, attempt, time, text } = line;
-      yield { id: String(sequence), data: { attempt, time, text } };
-    }
-    if (signal.aborted) return;
-    const { state } = await platform.builds.get(tenantId, id, streamed);
-    yield { event: 'end', data: { state } };
+/** All who follow a build get the same batches: each is formatted once, and its bytes are shared. */
+const formattedBatches = new WeakMap<LogBatch, Uint8Array>();
+
+async function* formatted(updates: AsyncIterable<LogUpdate>): AsyncGenerator<Uint8Array> {
+  for await (const { lines, ended } of updates) {
+    if (lines.length > 0) yield formatBatch(lines);
+    if (ended !== null) yield Buffer.from(formatEvent({ event: 'end', data: { state: ended } }));
   }
-  await streamEvents(response, events(), signal);
+}
+
+function formatBatch(lines: LogBatch): Uint8Array {
+  const known = formattedBatches.get(lines);
+  if (known) return known;
+  const events = lines.map(({ sequence, attempt, time, text }) =>
+    formatEvent({ id: String(sequence), data: { attempt, time, text } }),
+  );
+  const bytes = Buffer.from(events.join(''));
+  formattedBatches.set(lines, bytes);
+  return bytes;
 }
