@@ -16,7 +16,7 @@ export interface LastRead {
  * container has left in its pipe. A last line without its line feed is more likely to be half of one.
  */
 const settledMs = {
-  any: { whole: 600, cut: 2_000 },
+  any: { whole: 200, cut: 2_000 },
   /** A container that is known to have nothing to say any more, and that its node says does not run. */
   expected: { whole: 0, cut: 100 },
 };

@@ -289,7 +289,7 @@ describe('following a container log', () => {
           );
         },
       ),
-      { numRuns: 50, interruptAfterTimeLimit: 60_000 },
+      { numRuns: 100, interruptAfterTimeLimit: 60_000 },
     );
   }, 90_000);
 });
