@@ -47,7 +47,8 @@ function buildOf(buildId: string): BuildJob {
 
 /** A pipeline whose cluster is played, with builds that run until they are told that they have pushed. */
 export async function openBuilds(server: FakeApiServer, requestsPerSecond: number) {
-  const call = testCall();
+  // A thousand of them take half a minute on a machine that has much else to do.
+  const call = testCall(AbortSignal.timeout(120_000));
   const pipeline = createKanikoPipeline({
     kubeconfig: server.kubeconfig,
     namespace: 'builds',

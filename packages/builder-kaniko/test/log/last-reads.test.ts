@@ -33,6 +33,13 @@ describe('the last reads of a log', () => {
     ]);
   });
 
+  it('are believed at once where the end was expected', () => {
+    const lastReads = createLastReads();
+    const read = { asked: 0, taken: 5, progress: false, rest: null };
+    expect(lastReads.isWhole(read, 'expected')).toBe(false);
+    expect(lastReads.isWhole({ ...read, asked: 5, taken: 10 }, 'expected')).toBe(true);
+  });
+
   it('do not agree while the last line grows', () => {
     const reads = judge(
       { asked: 0, rest: half },
