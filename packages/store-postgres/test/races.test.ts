@@ -37,6 +37,11 @@ describe.skipIf(postgresUrl === null)('a race', () => {
     return { store: other, [Symbol.asyncDispose]: () => other.close() };
   }
 
+  async function stateOf(id: string): Promise<unknown> {
+    const [row] = await database.query('SELECT state FROM cygni.builds WHERE id = $1', [id]);
+    return row?.state;
+  }
+
   async function runningBuild(maximumAttempts = 3): Promise<Fence> {
     const id = await acceptBuild(store, { maximumAttempts });
     await store.dispatchBuilds(roomy, call);
@@ -333,8 +338,9 @@ describe.skipIf(postgresUrl === null)('a race', () => {
       await using rival = await createRival(database);
       await rival.query('SELECT FROM cygni.builds WHERE id = $1 FOR UPDATE', [busy]);
       const [waiting, claimed] = [busy, idle].map((id) => store.claimBuild(id, 30, call));
-      expect((await claimed)?.build.id).toBe(idle);
       expect(await untilItWaits(database, waiting ?? Promise.resolve())).toBe('waits');
+      expect(await stateOf(idle)).toBe('RUNNING');
+      expect((await claimed)?.build.id).toBe(idle);
       await rival.commit();
       expect((await waiting)?.build.id).toBe(busy);
     });
@@ -408,8 +414,9 @@ describe.skipIf(postgresUrl === null)('a race', () => {
       const [waiting, ended] = [busy, idle].map((fence) =>
         store.finishBuild(fence, succeeded(1), call),
       );
-      expect(await ended).toBe(true);
       expect(await untilItWaits(database, waiting ?? Promise.resolve())).toBe('waits');
+      expect(await stateOf(idle.id)).toBe('SUCCEEDED');
+      expect(await ended).toBe(true);
       await rival.commit();
       expect(await waiting).toBe(true);
     });
