@@ -1,10 +1,14 @@
 import { BatchV1Api, CoreV1Api, KubeConfig, type V1Job, Watch } from '@kubernetes/client-node';
 
+const readableWithinMs = 60_000;
+
 interface BareTimes {
   /** From the POST of the Job until it shows Complete. */
   readonly completeMs: number;
   /** From the POST until kaniko printed its first line, by the runtime's clock, which is this machine's. */
   readonly firstLineMs: number;
+  /** From the POST until the API server gave that line to who asked for it all the time: its kubelet learns late what runs. */
+  readonly readableMs: number;
 }
 
 export interface BareJobs {
@@ -61,6 +65,21 @@ export function createBareJobs(kubeconfig: string, namespace: string): BareJobs 
     throw new Error(`a bare Job failed: ${said}`, { cause: error });
   }
 
+  /** Resolves to the log of a Job's pod as soon as it has a line. */
+  async function untilReadable(labelSelector: string): Promise<string> {
+    const late = AbortSignal.timeout(readableWithinMs);
+    for (;;) {
+      late.throwIfAborted();
+      const { items } = await core.listNamespacedPod({ namespace, labelSelector });
+      const name = items[0]?.metadata?.name;
+      const asked = { namespace, name: name ?? '', timestamps: true };
+      // Refused until the kubelet knows that the container runs.
+      const log = name && (await core.readNamespacedPodLog(asked).catch(() => ''));
+      if (log) return log;
+      await new Promise((resolve) => setTimeout(resolve, 50));
+    }
+  }
+
   async function remove(jobs: readonly V1Job[]): Promise<void> {
     const body = { propagationPolicy: 'Foreground' };
     await Promise.all(
@@ -84,14 +103,13 @@ export function createBareJobs(kubeconfig: string, namespace: string): BareJobs 
     },
     async run(job) {
       const postedAt = Date.now();
-      const completeMs = await untilComplete([job]);
-      const labelSelector = `job-name=${job.metadata?.name}`;
-      const { items } = await core.listNamespacedPod({ namespace, labelSelector });
-      const name = items[0]?.metadata?.name ?? '';
-      const log = await core.readNamespacedPodLog({ namespace, name, timestamps: true });
-      const firstLineMs = Date.parse(log.slice(0, log.indexOf(' '))) - postedAt;
+      const readable = untilReadable(`job-name=${job.metadata?.name}`).then((log) => ({
+        readableMs: Date.now() - postedAt,
+        firstLineMs: Date.parse(log.slice(0, log.indexOf(' '))) - postedAt,
+      }));
+      const [completeMs, times] = await Promise.all([untilComplete([job]), readable]);
       await remove([job]);
-      return { completeMs, firstLineMs };
+      return { completeMs, ...times };
     },
     async runAll(jobs) {
       const tookMs = await untilComplete(jobs);

@@ -22,8 +22,7 @@ await using scene = await setScene(services);
 const { cluster, s3 } = services;
 await using server = await scene.startServer({
   REGISTRY_URL: `http://${cluster.registry}`,
-  BUILD_CONCURRENCY: String(atOnce),
-  KANIKO_IN_FLIGHT: String(inFlight),
+  BUILD_CONCURRENCY: String(inFlight),
 });
 const bare = createBareJobs(cluster.kubeconfig, scene.namespace.name);
 const authority = await bare.putAuthority(await readFile(s3.authorityFile, 'utf8'));
@@ -60,6 +59,7 @@ for (const [name, Dockerfile] of Object.entries(dockerfiles)) {
   const complete = median(pairs.map((pair) => pair.bare.completeMs));
   const succeeded = median(pairs.map((pair) => pair.ours.succeededMs));
   const bareLine = median(pairs.map((pair) => pair.bare.firstLineMs));
+  const readable = median(pairs.map((pair) => pair.bare.readableMs));
   const ourLine = median(pairs.map((pair) => pair.ours.firstLineMs));
   console.log(`${name}, median of ${rounds}`);
   console.log(`  POST → SUCCEEDED      ${seconds(succeeded)}`);
@@ -67,9 +67,10 @@ for (const [name, Dockerfile] of Object.entries(dockerfiles)) {
   console.log(
     `  ratio                 ${(succeeded / complete).toFixed(2)}   (goal: at most 0.40)`,
   );
-  console.log(`  first log line        ${seconds(ourLine)}, bare ${seconds(bareLine)}`);
+  console.log(`  first log line        ${seconds(ourLine)}`);
+  console.log(`  bare, readable        ${seconds(readable)}, printed ${seconds(bareLine)}`);
   console.log(
-    `  behind the bare one   ${Math.round(ourLine - bareLine)} ms   (goal: at most 150 ms)`,
+    `  behind the bare one   ${Math.round(ourLine - readable)} ms   (goal: at most 150 ms)`,
   );
 }
 

@@ -55,8 +55,7 @@ RUN test "$(cat /message.txt)" = "made by 24" && grep -q bookworm /etc/os-releas
       'node_modules/big.txt': 'x',
       'node_modules/kept.txt': 'x',
       'app.txt': 'x',
-      Dockerfile:
-        'FROM busybox:1\nCOPY . /app\nRUN find /app -type f | sort | tr "\\n" " "; echo\n',
+      Dockerfile: 'FROM busybox:1\nCOPY . /app\nRUN find /app -type f | sort | tr "\\n" " "\n',
     });
     expect(log).toContain('/app/app.txt');
     expect(log).toContain('/app/node_modules/kept.txt');

@@ -9,7 +9,7 @@ import { readEnvironment } from './secret-files.ts';
 import { environmentSchema, type Variables } from './variables.ts';
 
 /** All that is read of the environment. */
-export const variableSchemas = { ...environmentSchema.shape, ...kanikoVariables.shape };
+export const variableSchemas = { ...kanikoVariables.shape, ...environmentSchema.shape };
 
 interface ExternalRegistry {
   /** Host with port. */
@@ -93,7 +93,7 @@ export function readConfiguration(environment: NodeJS.ProcessEnv): Configuration
       registryMirrors: variables.REGISTRY_MIRRORS,
       buildEngine: variables.BUILD_ENGINE,
       deployRuntime: variables.DEPLOY_RUNTIME,
-      buildConcurrency: variables.BUILD_CONCURRENCY,
+      buildConcurrency: variables.BUILD_CONCURRENCY ?? (kaniko ? 16 : 2),
       buildsPerTenant: variables.BUILDS_PER_TENANT,
       budgetCap: variables.BUDGET_CAP ?? null,
       exposure: exposureConfiguration(variables),

@@ -15,11 +15,17 @@ const machine = z.strictObject({
 });
 const machines = z.strictObject({ small: machine, medium: machine, large: machine });
 
+const fetched = 'needed with CYGNI_BUILDER=kaniko: pods fetch the source from there';
+
 /** What is read of the environment where CYGNI_BUILDER is `kaniko`. */
 export const kanikoVariables = z.object({
   KUBECONFIG: z.string().meta({
     description: 'path of a kubeconfig that may make Jobs; needed with CYGNI_BUILDER=kaniko',
   }),
+  S3_BUCKET: z.string(fetched),
+  S3_ENDPOINT: z
+    .url({ protocol: /^https$/, error: 'must be https with CYGNI_BUILDER=kaniko' })
+    .optional(),
   KANIKO_NAMESPACE: z.string().default('cygni-builds').meta({ description: 'where the Jobs run' }),
   KANIKO_IMAGE: z.string().optional().meta({ description: 'the image of kaniko' }),
   KANIKO_FLAVOUR: z
@@ -56,12 +62,6 @@ export const kanikoVariables = z.object({
     .pipe(machines)
     .optional()
     .meta({ description: 'JSON; cpu, memory and ephemeralStorage of small, medium and large' }),
-  KANIKO_IN_FLIGHT: z.coerce
-    .number()
-    .int()
-    .positive()
-    .optional()
-    .meta({ description: 'Jobs of this server that run at once' }),
 });
 
 export function kanikoConfiguration(
@@ -79,7 +79,6 @@ export function kanikoConfiguration(
       certificateAuthority: variables.KANIKO_CA_FILE,
       dnsPolicy: variables.KANIKO_DNS_POLICY,
       machines: variables.KANIKO_MACHINES,
-      maximumInFlight: variables.KANIKO_IN_FLIGHT,
     }),
   };
 }

@@ -102,8 +102,8 @@ export const environmentSchema = z.object({
     .int()
     .min(1)
     .max(100)
-    .default(2)
-    .meta({ description: 'builds that this server has under way at once' }),
+    .optional()
+    .meta({ description: 'builds that this server has under way at once; 2, or 16 with kaniko' }),
   BUILDS_PER_TENANT: z.coerce
     .number()
     .int()

@@ -62,12 +62,17 @@ describe('the configuration', () => {
   });
 
   describe('where builds are Jobs on Kubernetes', () => {
-    const kaniko = { CYGNI_BUILDER: 'kaniko', KUBECONFIG: '/etc/cygni/kubeconfig' };
+    const kaniko = {
+      CYGNI_BUILDER: 'kaniko',
+      KUBECONFIG: '/etc/cygni/kubeconfig',
+      S3_BUCKET: 'artifacts',
+    };
 
     it('leaves the adapter its defaults', () => {
       expect(readConfiguration(kaniko)).toMatchObject({
         configuration: {
           kaniko: { kubeconfig: '/etc/cygni/kubeconfig', namespace: 'cygni-builds' },
+          buildConcurrency: 16,
         },
       });
       expect(JSON.stringify(readConfiguration(kaniko))).not.toContain('flavour');
@@ -86,8 +91,17 @@ describe('the configuration', () => {
       });
     });
 
+    it('says why it needs a bucket', () => {
+      expect(readConfiguration({ ...kaniko, S3_BUCKET: '' })).toEqual({
+        ok: false,
+        problems: ['S3_BUCKET: needed with CYGNI_BUILDER=kaniko: pods fetch the source from there'],
+      });
+    });
+
     it.each([
       ['KUBECONFIG', ''],
+      ['S3_BUCKET', ''],
+      ['S3_ENDPOINT', 'http://hunter2:9000'],
       ['KANIKO_FLAVOUR', 'hunter2'],
       ['KANIKO_MACHINES', '{"hunter2"'],
       ['KANIKO_CA_FILE', '/hunter2'],

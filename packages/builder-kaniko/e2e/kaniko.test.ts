@@ -61,6 +61,17 @@ describe('a build that succeeds', () => {
     await until(async () => (await names('jobs,pods,secrets', first.buildId)).length === 0, 20_000);
   });
 
+  it('has the whole log, also what a step prints last without a line feed', async () => {
+    await using pipeline = builder.open();
+    await pipeline.open(call());
+    const Dockerfile = 'FROM busybox:1\nRUN echo first; printf "last words"\n';
+    const job = await builder.job({ files: { Dockerfile } });
+    const { outcome, lines } = await finished(await pipeline.start(job, call()));
+    expect(outcome).toMatchObject({ status: 'succeeded' });
+    expect(lines.filter((line) => !line.startsWith('time='))).toEqual(['first', 'last words']);
+    await until(async () => (await names('jobs,pods', job.buildId)).length === 0, 20_000);
+  });
+
   it('tells neither where its source is nor any token of the cluster', async () => {
     await using pipeline = builder.open();
     await pipeline.open(call());

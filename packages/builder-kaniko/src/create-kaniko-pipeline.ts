@@ -14,7 +14,6 @@ import { watchObjects } from './cluster/watch-objects.ts';
 import { buildSelector, jobName, runNameOf } from './job/names.ts';
 import { type KanikoPipelineOptions, parseOptions } from './options.ts';
 import type { RunContext } from './run/run-context.ts';
-import { createSlots } from './run/slots.ts';
 import { type KanikoRun, startRun } from './run/start-run.ts';
 
 /**
@@ -63,7 +62,6 @@ export function createKanikoPipeline(
       connection,
       objects: createBuildObjects(client, namespace),
       watches: { jobs, pods },
-      slots: createSlots(settings.maximumInFlight),
       lifetime: lifetime.signal,
       log,
     };

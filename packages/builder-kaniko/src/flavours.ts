@@ -14,8 +14,12 @@ const flags: Readonly<Record<KanikoFlavourName, KanikoFlags>> = {
   'v1.24.0': { credentialHelpers: false, environment: {} },
   osscontainertools: {
     credentialHelpers: true,
-    // An archive must not write outside of the context (CVE-2026-28406).
-    environment: { FF_KANIKO_SECUREJOIN_EXTRACTION: 'true' },
+    environment: {
+      // An archive must not write outside of the context (CVE-2026-28406).
+      FF_KANIKO_SECUREJOIN_EXTRACTION: 'true',
+      // No COPY takes the registry's credentials into the image.
+      FF_KANIKO_CONFINE_COPY_SOURCE: 'true',
+    },
   },
 };
 

@@ -1,6 +1,7 @@
 import { CygniError, type MachineSize, type Registry } from '@cygni/core';
-import { KubeConfig } from '@kubernetes/client-node';
+import type { KubeConfig } from '@kubernetes/client-node';
 import { z } from 'zod';
+import { loadKubeconfig } from './cluster/load-kubeconfig.ts';
 import { flavours, type KanikoFlavourName } from './flavours.ts';
 
 const dnsLabel = /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/;
@@ -27,7 +28,7 @@ const tolerationSchema = z.strictObject({
 
 const optionsSchema = z.strictObject({
   namespace: z.string().regex(dnsLabel, 'a DNS label'),
-  image: imageReference.default('ghcr.io/osscontainertools/kaniko:v1.28.2'),
+  image: imageReference.default('ghcr.io/osscontainertools/kaniko:v1.28.6'),
   flavour: z.enum(flavours).default('osscontainertools'),
   registryProxy: z.strictObject({ image: imageReference }).nullable().default(null),
   cache: z
@@ -56,7 +57,6 @@ const optionsSchema = z.strictObject({
     .regex(/-----BEGIN CERTIFICATE-----/, 'PEM')
     .nullable()
     .default(null),
-  maximumInFlight: z.int().positive().default(16),
   gracePeriodSeconds: z.int().min(0).max(300).default(5),
   schedulingSeconds: z.int().positive().default(300),
   ttlSeconds: z.int().positive().default(86_400),
@@ -65,13 +65,13 @@ const optionsSchema = z.strictObject({
 export type KanikoSettings = z.output<typeof optionsSchema>;
 
 export interface KanikoPipelineOptions {
-  /** A path of a kubeconfig, or one that was loaded. */
+  /** A path of a kubeconfig, one that was loaded, or `in-cluster`: what the pod that this runs in was given. */
   readonly kubeconfig: string | KubeConfig;
   /** Where Jobs run. It must exist, with the Role of `kubernetes/role.yaml`. */
   readonly namespace: string;
   /** The one that images go to: it confirms digests, and makes the cache's repository. */
   readonly registry: Registry;
-  /** The kaniko image. Default: the maintained fork, pinned. */
+  /** The kaniko image. Default: the maintained fork, by its tag; pin it by digest in production. */
   readonly image?: string;
   /** Which flags the image understands. */
   readonly flavour?: KanikoFlavourName;
@@ -95,8 +95,6 @@ export interface KanikoPipelineOptions {
   readonly dnsPolicy?: 'ClusterFirst' | 'Default';
   /** PEM. Trusted besides the public ones for the context and for registries. */
   readonly certificateAuthority?: string | null;
-  /** Jobs of this process that run at once; more wait. Default: 16, which took the least time in all for 60 builds. */
-  readonly maximumInFlight?: number;
   /** What a cancelled build has to end by itself. */
   readonly gracePeriodSeconds?: number;
   /** How long a build may wait for a node with room for it, which may have to be started first. */
@@ -127,16 +125,9 @@ export function parseOptions({
       { cause: parsed.error },
     );
   }
-  return { kubeconfig: loadKubeConfig(kubeconfig), registry, settings: parsed.data };
-}
-
-function loadKubeConfig(given: string | KubeConfig): KubeConfig {
-  if (typeof given !== 'string') return given;
-  const loaded = new KubeConfig();
-  try {
-    loaded.loadFromFile(given);
-  } catch (cause) {
-    throw new CygniError('invalid_configuration', `cannot read the kubeconfig ${given}`, { cause });
-  }
-  return loaded;
+  return {
+    kubeconfig: typeof kubeconfig === 'string' ? loadKubeconfig(kubeconfig) : kubeconfig,
+    registry,
+    settings: parsed.data,
+  };
 }

@@ -5,24 +5,30 @@ import pRetry from 'p-retry';
 import { answerError, type ClusterAnswer, mapError } from '../map-error.ts';
 import type { ClusterConnection, ClusterRequest } from './connection.ts';
 import { createRateLimit } from './rate-limit.ts';
+import { retryAfterMs } from './retry-after.ts';
 
-const longestRetryAfterMs = 30_000;
 const maximumBodyBytes = 64 * 1024 ** 2;
 
 type ApiRequest = Pick<ClusterRequest, 'method' | 'path' | 'query' | 'body' | 'contentType'>;
 
 export interface ClusterClient {
   /**
-   * Sends a request until it is answered, over some 15 seconds; 429 and 5xx count as unanswered. Returns the parsed body.
+   * Sends a request until it is answered, over some 15 seconds and the pauses that the server asks for; 429 and 5xx count as
+   * unanswered. Returns the parsed body.
    * Deletions pass the rate limit by, so that no burst of new builds keeps one from being cancelled.
    * @throws `unavailable`, `rate_limited`, `forbidden`, `unauthenticated`, `not_found`, `conflict`, `aborted`
    */
   send(what: string, request: ApiRequest, call: Call): Promise<unknown>;
 }
 
+export type Pause = (milliseconds: number, signal: AbortSignal) => Promise<void>;
+
+const wait: Pause = (milliseconds, signal) => delay(milliseconds, undefined, { signal });
+
 export function createClusterClient(
   connection: ClusterConnection,
   requestsPerSecond: number,
+  pause: Pause = wait,
 ): ClusterClient {
   const admit = createRateLimit(requestsPerSecond);
 
@@ -33,26 +39,19 @@ export function createClusterClient(
       signal: call.signal,
     });
     const text = await textOf(body);
-    const seconds = Number(headers['retry-after']);
-    return {
-      status: statusCode,
-      body: parse(text),
-      retryAfterMs: seconds > 0 ? Math.min(seconds * 1000, longestRetryAfterMs) : null,
-    };
+    return { status: statusCode, body: parse(text), retryAfterMs: retryAfterMs(headers) };
   }
 
   return {
-    send: (what, request, call) =>
-      pRetry(
+    send(what, request, call) {
+      let askedFor: number | null = null;
+      return pRetry(
         async () => {
+          askedFor = null;
           try {
             const answer = await once(request, call);
             if (answer.status < 300) return answer.body;
-            if (answer.retryAfterMs !== null) {
-              // The server's own pause, spread out; p-retry's comes on top.
-              const wait = answer.retryAfterMs * (1 + Math.random() / 4);
-              await delay(wait, undefined, { signal: call.signal });
-            }
+            askedFor = answer.retryAfterMs;
             throw answerError(what, answer);
           } catch (error) {
             throw mapError(what, error, call.signal);
@@ -64,11 +63,17 @@ export function createClusterClient(
           maxTimeout: 4_000,
           randomize: true,
           signal: call.signal,
-          shouldRetry: ({ error }) => isCygniError(error) && error.retryable,
+          async shouldRetry({ error }) {
+            if (!isCygniError(error) || !error.retryable) return false;
+            // The server's own pause; p-retry's comes on top.
+            if (askedFor !== null) await pause(askedFor, call.signal);
+            return true;
+          },
         },
       ).catch((error) => {
         throw mapError(what, error, call.signal);
-      }),
+      });
+    },
   };
 }
 

@@ -4,10 +4,12 @@ import type { ZodType } from 'zod';
 import type { ClusterClient } from './client.ts';
 import type { ClusterConnection } from './connection.ts';
 import { listSchema, watchEventSchema } from './objects.ts';
+import { retryAfterMs } from './retry-after.ts';
 
-/** The server is asked to end a watch after this; one that says nothing for longer looks alive and is not. */
+/** The server is asked to end a watch after this. */
 const watchSeconds = 240;
-const silenceMs = 75_000;
+/** A server sends a bookmark every minute: a watch that says nothing for longer looks alive and is not. */
+const longestSilenceMs = 75_000;
 const pageSize = 500;
 
 interface Named {
@@ -33,6 +35,8 @@ export interface WatchOptions<Value> {
   readonly schema: ZodType<Value>;
   /** What listeners ask for: of two objects with one key, the one that was heard of last. */
   readonly keyOf: (value: Value) => string;
+  /** After which a watch counts as dead. Default: 75 s. */
+  readonly silenceMs?: number;
 }
 
 /**
@@ -40,9 +44,11 @@ export interface WatchOptions<Value> {
  * forgotten where the watch was (410, which may come inside a stream) and after a watch that fell silent.
  */
 export function watchObjects<Value extends Named>(
-  { connection, client, path, labelSelector, schema, keyOf }: WatchOptions<Value>,
+  options: WatchOptions<Value>,
   call: Call,
 ): ObjectWatch<Value> {
+  const { connection, client, path, labelSelector, schema, keyOf } = options;
+  const { silenceMs = longestSilenceMs } = options;
   const known = new Map<string, Value>();
   const newest = new Map<string, string>();
   const listeners = new Map<string, Set<(value: Value | undefined) => void>>();
@@ -97,7 +103,7 @@ export function watchObjects<Value extends Named>(
   /** Returns the version to go on from; null: list anew. */
   async function watch(start: string): Promise<string | null> {
     let version = start;
-    const { statusCode, body } = await connection.request({
+    const { statusCode, headers, body } = await connection.request({
       method: 'GET',
       path,
       query: {
@@ -113,6 +119,8 @@ export function watchObjects<Value extends Named>(
     if (statusCode !== 200) {
       await body.dump();
       if (statusCode === 410) return null;
+      const pause = retryAfterMs(headers);
+      if (pause !== null) await delay(pause, undefined, { signal: call.signal });
       throw new Error(`the watch of ${path} was answered ${statusCode}`);
     }
     for await (const line of linesOf(body)) {

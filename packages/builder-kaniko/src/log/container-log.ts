@@ -1,4 +1,5 @@
 import { abortedError, type Call } from '@cygni/core';
+import { retryAfterMs } from '../cluster/retry-after.ts';
 import { formatSecond } from './timestamp.ts';
 
 /** What is used of undici's body. */
@@ -37,7 +38,7 @@ export type LogAnswer =
       /** starting: the container has not run yet. missing: there is no such pod. failed: ask again. */
       readonly status: 'starting' | 'missing' | 'failed';
       readonly code?: number;
-      readonly retryAfterMs?: number;
+      readonly retryAfterMs?: number | null;
       readonly err?: unknown;
     };
 
@@ -68,12 +69,7 @@ export async function openContainerLog(
     await body.dump();
     if (statusCode === 400) return { status: 'starting' };
     if (statusCode === 404) return { status: 'missing' };
-    const seconds = Number(headers['retry-after']);
-    return {
-      status: 'failed',
-      code: statusCode,
-      ...(seconds > 0 && { retryAfterMs: Math.min(seconds, 30) * 1000 * (1 + Math.random() / 2) }),
-    };
+    return { status: 'failed', code: statusCode, retryAfterMs: retryAfterMs(headers) };
   } catch (err) {
     if (call.signal.aborted) throw abortedError(call.signal);
     return { status: 'failed', err };

@@ -3,7 +3,8 @@ import { abortedError, type Call, type PipelineLogLine } from '@cygni/core';
 import { type ContainerLog, type LogBody, openContainerLog } from './container-log.ts';
 import { createLastReads } from './last-reads.ts';
 import { createLogCursor } from './log-cursor.ts';
-import { readBody } from './read-body.ts';
+import { createPace } from './pace.ts';
+import { type BodyEnd, type BodyLimits, readBody } from './read-body.ts';
 import { createLineSplitter, type RawLine } from './split-lines.ts';
 import { formatTimestamp, parseTimestamp, type Timestamp } from './timestamp.ts';
 
@@ -12,7 +13,9 @@ export interface FollowOptions {
   readonly after: number;
   /** The watch saw the container terminated, or its pod gone. */
   isEnded(): boolean;
-  /** Resolves at the next change that the watch sees. */
+  /** The container has nothing left to do: its node is asked whether it runs, since the watch tells late. */
+  isEnding(): boolean;
+  /** Resolves at the next change of what the two above say. */
   changed(signal: AbortSignal): Promise<void>;
 }
 
@@ -20,13 +23,13 @@ export interface FollowOptions {
 const maximumLineBytes = 65_536;
 /** The longest timestamp (35 characters) and its space. */
 const stampBytes = 36;
-/** How long a container that starts is asked for its log without a pause to speak of. */
-const eagerMs = 15_000;
 /** A followed log that says nothing for so long is opened anew: one that died looks the same. Doubles while there is nothing new. */
 const silenceMs = { first: 15_000, most: 60_000 };
 /** After the container's end: how long what is under way may take to arrive, and how long the last read is tried. */
 const drainMs = 30;
 const lastReadMs = 30_000;
+/** A container that is ending: how long a follow may be silent until a new one asks whether it still runs. Grows. */
+const endingMs = { first: 40, most: 1_000 };
 /** A pod that is not found for so long is gone, whatever the watch says. */
 const goneMs = 30_000;
 
@@ -55,6 +58,7 @@ export async function* followContainerLog(
   let position = 0;
   let silence = silenceMs.first;
   let newest: Timestamp | undefined;
+  let endingSilence = endingMs.first;
   const lastReads = createLastReads();
 
   function* take(raw: RawLine): Generator<PipelineLogLine> {
@@ -75,17 +79,22 @@ export async function* followContainerLog(
     if (position > options.after) yield { position, time, text: textOf(raw, space + 1) };
   }
 
-  async function* read(body: LogBody, last: boolean): AsyncGenerator<PipelineLogLine, Answered> {
+  function limitsOf(reading: Reading): BodyLimits {
+    if (reading === 'last') return { quietMs: 10_000 };
+    if (reading === 'ending') return { quietMs: endingSilence };
+    return { quietMs: silence, end: end.reached, drainMs };
+  }
+
+  async function* read(body: LogBody, reading: Reading): AsyncGenerator<PipelineLogLine, Answered> {
     const lines = createLineSplitter(maximumLineBytes);
-    const limits = last ? { quietMs: 10_000 } : { quietMs: silence, end: end.reached, drainMs };
-    const chunks = readBody(body, limits);
+    const chunks = readBody(body, limitsOf(reading));
     cursor.begin();
     try {
       for (;;) {
         const { done, value } = await chunks.next();
         if (done) {
           if (value === 'failed') call.log.debug({ pod: source.pod }, 'a log stream broke off');
-          return { complete: value === 'complete', rest: lines.rest() };
+          return { end: value, rest: lines.rest() };
         }
         for (const raw of lines.push(value)) yield* take(raw);
       }
@@ -94,13 +103,24 @@ export async function* followContainerLog(
     }
   }
 
+  function readingNow(): Reading {
+    if (options.isEnded()) return 'last';
+    return options.isEnding() ? 'ending' : 'followed';
+  }
+
+  function paused(reading: Reading, { end, rest }: Answered): boolean {
+    if (reading === 'ending') return end === 'failed' || (end === 'complete' && rest !== null);
+    return reading === 'last' || readingNow() === 'followed';
+  }
+
   const wait = (milliseconds: number) =>
-    pause(milliseconds, options.isEnded() ? null : end.reached, call.signal);
+    pause(milliseconds, readingNow() === 'followed' ? end.reached : null, call.signal);
 
   try {
     for (;;) {
       if (call.signal.aborted) throw abortedError(call.signal);
-      const last = options.isEnded();
+      const reading = readingNow();
+      const last = reading === 'last';
       if (last && pace.endedFor() > lastReadMs) {
         call.log.warn({ pod: source.pod, position }, 'the end of a log could not be read');
         const time = newest ? formatTimestamp(newest) : new Date().toISOString();
@@ -111,19 +131,24 @@ export async function* followContainerLog(
       const answer = await openContainerLog(source, { follow: !last, since: cursor.since() }, call);
       if (answer.status === 'lines') {
         const before = position;
-        const { complete, rest } = yield* read(answer.body, last);
+        const answered = yield* read(answer.body, reading);
         if (call.signal.aborted) throw abortedError(call.signal);
         const progress = position > before;
         silence = progress ? silenceMs.first : Math.min(silence * 2, silenceMs.most);
-        if (last && complete) {
-          const taken = performance.now();
-          if (lastReads.isWhole({ asked, taken, progress, rest })) {
+        if (reading === 'ending') {
+          endingSilence = Math.min(endingSilence * 1.5, endingMs.most);
+        }
+        // A node ends a follow by itself only when the container does not run any more.
+        if (reading !== 'followed' && answered.end === 'complete') {
+          const { rest } = answered;
+          const read = { asked, taken: performance.now(), progress, rest };
+          if (lastReads.isWhole(read, options.isEnding() ? 'expected' : 'any')) {
             if (rest) yield* take(rest);
             return;
           }
         }
         if (progress) pace.reset();
-        else if (last || !options.isEnded()) await wait(pace.afterDrop());
+        else if (paused(reading, answered)) await wait(pace.afterDrop());
         continue;
       }
       if (last && answer.status !== 'failed') return;
@@ -142,24 +167,27 @@ function textOf({ bytes, cut }: RawLine, start: number): string {
   return cut ? `${text.replace(/\u{fffd}$/u, '')} [line cut off]` : text;
 }
 
+/** `followed`: as it grows. `ending`: to learn whether it still may. `last`: once it does not. */
+type Reading = 'followed' | 'ending' | 'last';
+
 interface Answered {
-  readonly complete: boolean;
+  readonly end: BodyEnd;
   /** The beginning of a line, or the last one, where the container did not end it. */
   readonly rest: RawLine | null;
 }
 
 interface End {
-  /** Resolves when the container has ended. */
+  /** Resolves when the container has ended, or is ending. */
   readonly reached: Promise<void>;
   stop(): void;
 }
 
-function watchEnd({ isEnded, changed }: FollowOptions, signal: AbortSignal): End {
+function watchEnd(options: FollowOptions, signal: AbortSignal): End {
   const stopped = new AbortController();
   const either = AbortSignal.any([signal, stopped.signal]);
   async function watch(): Promise<void> {
-    while (!isEnded()) {
-      await changed(either);
+    while (!options.isEnded() && !options.isEnding()) {
+      await options.changed(either);
       // A watch that reports much, or nothing true, must not keep the event loop.
       await delay(5, undefined, { signal: either });
     }
@@ -185,36 +213,4 @@ async function pause(milliseconds: number, end: Promise<void> | null, signal: Ab
   } finally {
     over.abort();
   }
-}
-
-/** How long to wait before asking again. Jittered, since builds start together and lose their server together. */
-function createPace() {
-  const began = performance.now();
-  let failures = 0;
-  let drops = 0;
-  let missingSince: number | undefined;
-  let endedSince: number | undefined;
-  const jittered = (milliseconds: number) => milliseconds * (0.5 + Math.random());
-  const elapsedSince = (start: number) => performance.now() - start;
-  return {
-    reset() {
-      failures = 0;
-      drops = 0;
-      missingSince = undefined;
-    },
-    endedFor() {
-      endedSince ??= performance.now();
-      return elapsedSince(endedSince);
-    },
-    missingFor() {
-      missingSince ??= performance.now();
-      return elapsedSince(missingSince);
-    },
-    afterDrop: () => jittered(Math.min(50 * 2 ** drops++, 1000)),
-    after(status: 'starting' | 'missing' | 'failed') {
-      if (status === 'failed') return jittered(Math.min(100 * 2 ** failures++, 5000));
-      if (status === 'missing') return jittered(250);
-      return elapsedSince(began) < eagerMs ? 40 + 60 * Math.random() : jittered(1000);
-    },
-  };
 }

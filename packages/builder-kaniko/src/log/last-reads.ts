@@ -15,7 +15,11 @@ export interface LastRead {
  * How long the last reads must agree: an answer that broke off can look whole, and a busy node writes on for a while what a
  * container has left in its pipe. A last line without its line feed is more likely to be half of one.
  */
-const settledMs = { whole: 200, cut: 2_000 };
+const settledMs = {
+  any: { whole: 600, cut: 2_000 },
+  /** A container that is known to have nothing to say any more, and that its node says does not run. */
+  expected: { whole: 0, cut: 100 },
+};
 
 /**
  * Tells when what the last reads of a log give is all of it.
@@ -28,10 +32,10 @@ export function createLastReads() {
   let agreedSince: number | undefined;
   let before: RawLine | null = null;
   return {
-    isWhole({ asked, taken, progress, rest }: LastRead): boolean {
+    isWhole({ asked, taken, progress, rest }: LastRead, end: keyof typeof settledMs): boolean {
       if (agreedSince === undefined || progress || !sameRest(rest, before)) agreedSince = taken;
       before = rest;
-      return asked - agreedSince >= (rest ? settledMs.cut : settledMs.whole);
+      return asked - agreedSince >= settledMs[end][rest ? 'cut' : 'whole'];
     },
   };
 }

@@ -12,6 +12,8 @@ export interface KanikoFacts {
     /** A layer could not be stored, so the next build will be as slow. */
     readonly degraded: boolean;
   };
+  /** A RUN step may have printed something, whether a line of it was seen or not. */
+  readonly ranCommands: boolean;
   /** The image whose manifest or layers kaniko asked for last; null: none yet. */
   readonly baseImage: string | null;
   /** What a mirror answered about that image; null: nothing, or no failure. */
@@ -55,6 +57,7 @@ export function createKanikoLogReader(options: {
   let hits = 0;
   let absent = 0;
   let stored = 0;
+  let ranCommands = false;
   let degraded = false;
   let baseImage: string | null = null;
   let mirrorFailure: string | null = null;
@@ -84,6 +87,7 @@ export function createKanikoLogReader(options: {
     }
     if (message.startsWith('Failed to retrieve image ')) mirrorFailure = forPeople(message);
     const needed = /^Unpacking rootfs as cmd (.*) requires it\.$/s.exec(message)?.[1] ?? message;
+    if (/^(?:RUN |Running: )/i.test(message)) ranCommands = true;
     if (instruction.test(needed)) current = forPeople(needed, longestInstruction);
   }
 
@@ -101,12 +105,14 @@ export function createKanikoLogReader(options: {
       const line = whole.length > longestLine ? whole.slice(0, longestLine) : whole;
       const own = parseKanikoLine(line);
       if (own) readOwn(own.level, own.message);
-      else if (lastWords.test(line)) failure = failureFrom(line);
+      else ranCommands = true;
+      if (!own && lastWords.test(line)) failure = failureFrom(line);
     },
 
     facts: () => ({
       pushed,
       cache: { hits, misses: Math.max(absent, stored), degraded },
+      ranCommands,
       baseImage,
       mirrorFailure,
       failure,

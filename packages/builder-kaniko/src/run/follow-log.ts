@@ -16,6 +16,8 @@ export interface LogFollowing {
   readonly namespace: string;
   readonly observer: Observer;
   readonly change: Change;
+  /** kaniko has pushed, and the registry says so too. */
+  isPushed(): boolean;
 }
 
 /** Resolves to the name of the run's pod. */
@@ -45,6 +47,7 @@ async function* containerLines(
         const { pod: seen, podGone } = observer.now();
         return podGone || terminationOf(seen, container) !== undefined;
       },
+      isEnding: following.isPushed,
       changed: (signal) => change.since(change.count, signal),
     },
     call,

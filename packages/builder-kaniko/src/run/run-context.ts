@@ -3,7 +3,6 @@ import type { BuildObjects } from '../cluster/build-objects.ts';
 import type { ClusterConnection } from '../cluster/connection.ts';
 import type { KanikoSettings } from '../options.ts';
 import type { BuildWatches } from './observe.ts';
-import type { Slots } from './slots.ts';
 
 /** What all runs of one pipeline share. */
 export interface RunContext {
@@ -12,7 +11,6 @@ export interface RunContext {
   readonly connection: ClusterConnection;
   readonly objects: BuildObjects;
   readonly watches: BuildWatches;
-  readonly slots: Slots;
   /** Aborts when the pipeline closes. Jobs go on. */
   readonly lifetime: AbortSignal;
   readonly log: Logger;

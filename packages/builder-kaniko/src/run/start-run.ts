@@ -6,7 +6,6 @@ import {
   type Call,
   CygniError,
 } from '@cygni/core';
-import { jobName } from '../job/names.ts';
 import { outcomeOfError } from './outcome-of-error.ts';
 import type { RunContext } from './run-context.ts';
 import { createRunLog, type OpenLog } from './run-log.ts';
@@ -20,7 +19,7 @@ export interface KanikoRun extends BuildRun {
 
 /** Starts an attempt, or adopts its Job. Returns at once: what goes wrong is the run's outcome. */
 export function startRun(job: BuildJob, context: RunContext): KanikoRun {
-  const { lifetime, log, watches, slots } = context;
+  const { lifetime, log } = context;
   const call: Call = { signal: lifetime, log };
   const change = createChange();
   const cancelled = new AbortController();
@@ -29,17 +28,9 @@ export function startRun(job: BuildJob, context: RunContext): KanikoRun {
   let removal: Promise<void> = Promise.resolve();
 
   async function run(): Promise<BuildOutcome> {
-    // What runs already counts, and does not wait.
-    const release = watches.jobs.get(jobName(job.buildId, job.attempt))
-      ? slots.take()
-      : await slots.acquire(AbortSignal.any([lifetime, cancelled.signal]));
-    try {
-      const ended = await superviseJob({ job, context, change, cancelled, runLog, source }, call);
-      removal = ended.removal;
-      return ended.outcome;
-    } finally {
-      removal.finally(release);
-    }
+    const ended = await superviseJob({ job, context, change, cancelled, runLog, source }, call);
+    removal = ended.removal;
+    return ended.outcome;
   }
 
   const outcome = run().catch((error: unknown): BuildOutcome => {

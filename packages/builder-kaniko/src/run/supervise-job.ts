@@ -7,10 +7,9 @@ import {
   isCygniError,
   type ResolvedImage,
 } from '@cygni/core';
-import pRetry from 'p-retry';
 import { kanikoDestination } from '../job/arguments.ts';
-import { buildContainer, jobManifest } from '../job/manifest.ts';
-import { attemptTag, jobName } from '../job/names.ts';
+import { jobManifest } from '../job/manifest.ts';
+import { jobName } from '../job/names.ts';
 import type { BuildSecrets } from '../job/secret.ts';
 import { createKanikoLogReader, type KanikoFacts } from '../log/read-kaniko-log.ts';
 import { type FailureEvidence, failureOf } from '../outcome/failure-of.ts';
@@ -20,16 +19,18 @@ import {
   obtainSecrets,
   withBaseImages,
 } from './build-secrets.ts';
+import { failureEvidence } from './failure-evidence.ts';
 import { openLog, readKaniko, readProxy } from './follow-log.ts';
 import { judge } from './judge.ts';
 import { observe } from './observe.ts';
 import { createLogRedactor } from './redact.ts';
 import { keepSecretsFresh, putSecrets } from './renew-secret.ts';
+import { resolvePushed } from './resolve-pushed.ts';
 import type { RunContext } from './run-context.ts';
 import type { OpenLog, RunLog } from './run-log.ts';
 import type { Change } from './signal-change.ts';
 
-/** After the container's end: how long its log may take to be read. */
+/** After the container's end, or its push: how long its log may take to be read. */
 const lastLogMs = 10_000;
 const removalMs = 60_000;
 /** A run that starts is looked at so often even if nothing is heard, since time alone ends what obstructs it. */
@@ -57,11 +58,10 @@ export async function superviseJob(supervision: Supervision, call: Call): Promis
   const { settings, registry, objects } = context;
   const cancelled = supervision.cancelled.signal;
   const name = jobName(job.buildId, job.attempt);
-  const tag = attemptTag(job.buildId, job.attempt);
   const either = { ...call, signal: AbortSignal.any([call.signal, cancelled]) };
 
   if (job.resumed && !(await objects.getJob(name, either))) {
-    const image = await resolved(4, either);
+    const image = await resolvePushed(job, registry, 4, either);
     if (image) return pushedBefore(image);
   }
   const secrets = await obtainSecrets(job, registry, settings, either);
@@ -90,9 +90,11 @@ export async function superviseJob(supervision: Supervision, call: Call): Promis
     namespace: settings.namespace,
     observer,
     change,
+    isPushed: () => isPushed,
   };
   const reader = createKanikoLogReader({ destination: kanikoDestination(job, throughProxy) });
   let claim: string | null = null;
+  let isPushed = false;
 
   try {
     const told = await untilCancelled(completed);
@@ -108,6 +110,7 @@ export async function superviseJob(supervision: Supervision, call: Call): Promis
       if (!inner.signal.aborted) call.log.warn({ err: error, name }, 'a build log broke off');
     });
     const { outcome, isRunning } = await untilEnded(logRead);
+    if (isPushed) return { outcome, removal: lastWords(logRead).then(finish).then(remove) };
     const removal = remove();
     if (isRunning) {
       await removal;
@@ -141,9 +144,9 @@ export async function superviseJob(supervision: Supervision, call: Call): Promis
     } catch (error) {
       if (!isCygniError(error) || call.signal.aborted) throw error;
       if (error.code === 'unavailable' || error.code === 'rate_limited') {
-        return failed(evidence({ clusterUnreachable: true }));
+        return failed({ clusterUnreachable: true });
       }
-      return failed(evidence({ refusal: { status: 0, message: error.message } }));
+      return failed({ refusal: { status: 0, message: error.message } });
     }
   }
 
@@ -156,9 +159,10 @@ export async function superviseJob(supervision: Supervision, call: Call): Promis
     return { outcome, removal: Promise.resolve() };
   }
 
-  function failed(all: FailureEvidence): EndedJob {
+  function failed(known: Partial<FailureEvidence>): EndedJob {
     runLog.end();
-    return { outcome: { status: 'failed', ...failureOf(all) }, removal: Promise.resolve() };
+    const failure = failureOf(failureEvidence(job, settings, known));
+    return { outcome: { status: 'failed', ...failure }, removal: Promise.resolve() };
   }
 
   function finish(): void {
@@ -192,6 +196,7 @@ export async function superviseJob(supervision: Supervision, call: Call): Promis
   ): Promise<{ outcome: BuildOutcome; isRunning: boolean }> {
     const obstacle = { name: '', since: 0 };
     let refuted: string | null = null;
+    const lastLog = { isAwaited: false, isRead: false };
     for (;;) {
       const seen = change.count;
       if (cancelled.aborted) {
@@ -199,17 +204,32 @@ export async function superviseJob(supervision: Supervision, call: Call): Promis
       }
       if (claim !== null && claim !== refuted) {
         const claimed: string = claim;
-        const image: ResolvedImage | null = await resolved(0, inner);
+        const image = await resolvePushed(job, registry, 0, inner);
         // Anybody can print a line: only what the registry has under the attempt's own tag was pushed.
-        if (image && image.digest === claimed)
+        if (image && image.digest === claimed) {
+          isPushed = true;
+          change.happened();
           return { outcome: succeeded(image), isRunning: false };
+        }
         refuted = claimed;
       }
       const standing = judge(observer.now(), settings.schedulingSeconds);
       if (standing.kind === 'built' || standing.kind === 'failed') {
-        await Promise.race([logRead, delay(lastLogMs, undefined, { signal: inner.signal })]);
+        // Its log may still tell of the push, which ends the build before the log has settled.
+        if (!lastLog.isAwaited) {
+          lastLog.isAwaited = true;
+          const read = withinLastLog(logRead).then(() => {
+            lastLog.isRead = true;
+            change.happened();
+          });
+          background(read);
+        }
+        if (!lastLog.isRead) {
+          await change.since(seen, inner.signal);
+          continue;
+        }
         if (standing.kind === 'failed') return { outcome: failure({}), isRunning: false };
-        const image = await resolved(4, inner);
+        const image = await resolvePushed(job, registry, 4, inner);
         return { outcome: image ? succeeded(image) : unconfirmed(), isRunning: false };
       }
       if (standing.kind === 'obstructed') {
@@ -229,29 +249,23 @@ export async function superviseJob(supervision: Supervision, call: Call): Promis
     }
   }
 
+  /** The node holds back what a RUN step prints without a line feed until the container ends. */
+  async function lastWords(logRead: Promise<void>): Promise<void> {
+    // The proxy may tell of the push before kaniko's log has been read.
+    if (!throughProxy && !reader.facts().ranCommands) return;
+    await withinLastLog(logRead);
+  }
+
+  async function withinLastLog(logRead: Promise<void>): Promise<void> {
+    const late = delay(lastLogMs, undefined, { signal: inner.signal });
+    await Promise.race([logRead, late]).catch(() => {});
+  }
+
   /** Null: it may still come. */
   async function whyNoPod(): Promise<BuildOutcome | null> {
     if (!(await objects.getJob(name, inner))) return failure({ jobVanished: true });
     const podRefusal = await objects.podRefusal(uid, inner);
     return podRefusal === null ? null : failure({ podRefusal });
-  }
-
-  async function resolved(retries: number, asked: Call): Promise<ResolvedImage | null> {
-    try {
-      return await pRetry(() => registry.resolve(job.destination.repository, tag, asked), {
-        retries,
-        minTimeout: 200,
-        maxTimeout: 3_000,
-        randomize: true,
-        signal: asked.signal,
-        shouldRetry: ({ error }) => isCygniError(error) && error.retryable,
-      });
-    } catch (error) {
-      if (asked.signal.aborted || !isCygniError(error)) throw error;
-      if (asked === either && error.code === 'not_found') return null;
-      call.log.warn({ err: error, name }, 'a digest could not be confirmed');
-      return null;
-    }
   }
 
   function succeeded({ digest, sizeBytes }: ResolvedImage): BuildOutcome {
@@ -270,45 +284,13 @@ export async function superviseJob(supervision: Supervision, call: Call): Promis
 
   function failure(known: Partial<FailureEvidence>): BuildOutcome {
     const { job: seenJob, jobGone, pod } = observer.now();
-    return {
-      status: 'failed',
-      ...failureOf(
-        evidence({
-          pod,
-          job: seenJob && { conditions: seenJob.status?.conditions },
-          jobVanished: jobGone,
-          facts: reader.facts(),
-          ...known,
-        }),
-      ),
-    };
-  }
-
-  function evidence(known: Partial<FailureEvidence>): FailureEvidence {
-    const { memory, ephemeralStorage } = settings.machines[job.machine];
-    return {
-      endedBy: null,
-      timeoutSeconds: job.timeoutSeconds,
-      machine: {
-        name: job.machine,
-        memory: forPeople(memory),
-        disk: forPeople(ephemeralStorage),
-      },
-      dockerfile: job.dockerfile,
-      container: buildContainer,
-      refusal: null,
-      podRefusal: null,
-      pod: null,
-      job: null,
-      jobVanished: false,
-      clusterUnreachable: false,
-      facts: null,
+    const evidence = failureEvidence(job, settings, {
+      pod,
+      job: seenJob && { conditions: seenJob.status?.conditions },
+      jobVanished: jobGone,
+      facts: reader.facts(),
       ...known,
-    };
+    });
+    return { status: 'failed', ...failureOf(evidence) };
   }
-}
-
-/** `2Gi` as `2 GiB`. */
-function forPeople(quantity: string): string {
-  return quantity.replace(/^([\d.]+)([KMGT]i?)?$/i, (_, count, unit) => `${count} ${unit ?? ''}B`);
 }

@@ -7,6 +7,8 @@ export interface WrittenLine {
   /** Nanoseconds since 1970. */
   readonly time: bigint;
   readonly text: string;
+  /** It has no line feed. */
+  readonly open?: true;
 }
 
 /** What the endpoint does with one request, after it has found the lines that answer it. */
@@ -139,7 +141,7 @@ export async function startLogEndpoint() {
 
 export type LogEndpoint = Awaited<ReturnType<typeof startLogEndpoint>>;
 
-function stamped({ time, text }: WrittenLine): string {
+function stamped({ time, text, open }: WrittenLine): string {
   const second = new Date(Number(time / 1_000_000n)).toISOString().slice(0, 19);
-  return `${second}.${String(time % 1_000_000_000n).padStart(9, '0')}Z ${text}\n`;
+  return `${second}.${String(time % 1_000_000_000n).padStart(9, '0')}Z ${text}${open ? '' : '\n'}`;
 }

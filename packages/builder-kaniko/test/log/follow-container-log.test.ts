@@ -101,6 +101,22 @@ describe('following a container log', () => {
     expect(texts(await following.done)).toEqual(['a']);
   });
 
+  it('asks the node whether a container still runs that has nothing left to do, and gives its last line without a line feed', async () => {
+    await using endpoint = await startLogEndpoint();
+    endpoint.start();
+    const following = follow(endpoint);
+    endpoint.print(at(0, 'pushed'));
+    await until('a line', () => following.lines.length === 1);
+    following.expectEnd();
+    await until('asked whether it runs', () => endpoint.queries.length > 2);
+    endpoint.print({ ...at(1, 'last words'), open: true });
+    endpoint.end();
+    expect(texts(await following.done)).toEqual(['pushed', 'last words']);
+    expect(new Set(endpoint.queries.map((query) => query.get('follow')))).toEqual(
+      new Set(['true']),
+    );
+  });
+
   it('ends with the pod, when that is gone', async () => {
     await using endpoint = await startLogEndpoint();
     endpoint.start();
@@ -273,7 +289,7 @@ describe('following a container log', () => {
           );
         },
       ),
-      { numRuns: 100, interruptAfterTimeLimit: 60_000 },
+      { numRuns: 50, interruptAfterTimeLimit: 60_000 },
     );
   }, 90_000);
 });

@@ -11,9 +11,11 @@ export function testCall(signal: AbortSignal = AbortSignal.timeout(30_000)): Cal
 /** A container's end, as a watch tells it. */
 export function createEnding() {
   let ended = false;
+  let ending = false;
   const waiting = new Set<() => void>();
   return {
     isEnded: () => ended,
+    isEnding: () => ending,
     changed: (signal: AbortSignal) =>
       new Promise<void>((resolve, reject) => {
         waiting.add(resolve);
@@ -21,6 +23,11 @@ export function createEnding() {
       }),
     end() {
       ended = true;
+      for (const resolve of waiting) resolve();
+    },
+    /** It has nothing left to do. */
+    expectEnd() {
+      ending = true;
       for (const resolve of waiting) resolve();
     },
   };
@@ -47,7 +54,7 @@ export function follow(
   }
   const done = collect();
   done.catch(() => {});
-  return { lines, done, end: ending.end };
+  return { lines, done, end: ending.end, expectEnd: ending.expectEnd };
 }
 
 /** Waits for what other parts of this process or machine bring about. */

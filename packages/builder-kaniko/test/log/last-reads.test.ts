@@ -8,18 +8,18 @@ const more = { bytes: Buffer.from('2026-01-01T00:00:00Z 185564'), cut: false };
 function judge(...reads: readonly Partial<LastRead>[]): boolean[] {
   const lastReads = createLastReads();
   return reads.map(({ asked = 0, taken = asked, progress = false, rest = null }) =>
-    lastReads.isWhole({ asked, taken, progress, rest }),
+    lastReads.isWhole({ asked, taken, progress, rest }, 'any'),
   );
 }
 
 describe('the last reads of a log', () => {
   it('are not believed before they have agreed for a while', () => {
-    expect(judge({ asked: 0 }, { asked: 150 }, { asked: 250 })).toEqual([false, false, true]);
+    expect(judge({ asked: 0 }, { asked: 550 }, { asked: 650 })).toEqual([false, false, true]);
   });
 
   it('begin to agree anew with each new line', () => {
     const progress = true;
-    const reads = judge({ asked: 0 }, { asked: 250, progress }, { asked: 300 }, { asked: 450 });
+    const reads = judge({ asked: 0 }, { asked: 650, progress }, { asked: 700 }, { asked: 1_250 });
     expect(reads).toEqual([false, false, false, true]);
   });
 
@@ -31,6 +31,13 @@ describe('the last reads of a log', () => {
       false,
       true,
     ]);
+  });
+
+  it('are believed at once where the end was expected', () => {
+    const lastReads = createLastReads();
+    const read = { asked: 0, taken: 5, progress: false, rest: null };
+    expect(lastReads.isWhole(read, 'expected')).toBe(false);
+    expect(lastReads.isWhole({ ...read, asked: 5, taken: 10 }, 'expected')).toBe(true);
   });
 
   it('do not agree while the last line grows', () => {

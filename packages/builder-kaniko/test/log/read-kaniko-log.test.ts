@@ -47,6 +47,13 @@ describe.each(['text', 'json'])('a log in the format %s', (format) => {
     expect(facts).toMatchObject({ pushed: {}, cache: { degraded: true }, failure: null });
   });
 
+  it('tells whether a RUN step can have printed anything, seen or not', () => {
+    expect(factsOf(`cache-miss.${format}.log`).ranCommands).toBe(true);
+    expect(read(own('FROM scratch'), own('COPY RUN.txt /')).ranCommands).toBe(false);
+    expect(read(own('RUN printf x')).ranCommands).toBe(true);
+    expect(read('printed by a step').ranCommands).toBe(true);
+  });
+
   it('names the line that cannot be parsed', () => {
     expect(factsOf(`unknown-instruction.${format}.log`).failure).toEqual({
       dockerfileLine: 2,

@@ -36,17 +36,30 @@ export async function runBuild(
   let run: BuildRun | undefined;
   try {
     const job = await inPhase(context, 'prepare', () => prepareJob(context, claim, attempt, call));
-    const outcome = await inPhase(context, 'build', () => runToItsEnd(job), isFailed);
-    if (outcome.status === 'failed') return outcome;
-    const verdict = await inPhase(
-      context,
-      'verify',
-      () => confirm(context, build, outcome, call),
-      isFailed,
-    );
-    if (verdict.status === 'failed') return verdict;
-    const tagged = () => setTags(context, build, verdict.image, call);
-    return (await inPhase(context, 'tag', tagged, (failure) => failure !== null)) ?? verdict;
+    let pumped = Promise.resolve();
+    const follow = async () => {
+      run = await pipeline.start(job, call);
+      pumped = pumpLog(
+        run,
+        { id: build.id, attempt: build.attempt },
+        {
+          ...context,
+          redact: createRedactor([job.destination.credentials?.password ?? '']).openStream(),
+          maximumBytes: settings.maximumLogBytes,
+          after: logPosition,
+        },
+        call,
+      );
+      // Awaited below; until then it may not count as unhandled.
+      pumped.catch(() => {});
+      return waitForOutcome(run, { deadline, cancelled: lease.cancelled }, call);
+    };
+    const outcome = await inPhase(context, 'build', follow, isFailed);
+    // The image is there while the last lines of the log may still be on their way.
+    const accepted = accept(context, build, outcome, call);
+    accepted.catch(() => {});
+    await pumped;
+    return await accepted;
   } catch (error) {
     if (lease.signal.aborted) {
       // An adoptable run goes on for the next worker; any other must not outlive its claim.
@@ -54,27 +67,6 @@ export async function runBuild(
       throw abortedError(lease.signal);
     }
     return failureOf(error, outer);
-  }
-
-  /** Starts or adopts it, and stores its log. */
-  async function runToItsEnd(job: BuildJob): Promise<BuildOutcome> {
-    run = await pipeline.start(job, call);
-    const pumped = pumpLog(
-      run,
-      { id: build.id, attempt: build.attempt },
-      {
-        ...context,
-        redact: createRedactor([job.destination.credentials?.password ?? '']).openStream(),
-        maximumBytes: settings.maximumLogBytes,
-        after: logPosition,
-      },
-      call,
-    );
-    // Both are awaited; until then neither may count as unhandled.
-    pumped.catch(() => {});
-    const outcome = await waitForOutcome(run, { deadline, cancelled: lease.cancelled }, call);
-    await pumped;
-    return outcome;
   }
 }
 
@@ -145,6 +137,20 @@ async function waitForOutcome(
   } finally {
     either.removeEventListener('abort', cancel);
   }
+}
+
+async function accept(
+  context: PlatformContext,
+  build: Build,
+  outcome: BuildOutcome,
+  call: Call,
+): Promise<BuildVerdict> {
+  if (outcome.status === 'failed') return outcome;
+  const confirmed = () => confirm(context, build, outcome, call);
+  const verdict = await inPhase(context, 'verify', confirmed, isFailed);
+  if (verdict.status === 'failed') return verdict;
+  const tagged = () => setTags(context, build, verdict.image, call);
+  return (await inPhase(context, 'tag', tagged, (failure) => failure !== null)) ?? verdict;
 }
 
 /** Trusts no digest that the registry does not confirm. */

@@ -1,0 +1,34 @@
+/** How long a container that starts is asked for its log without a pause to speak of. */
+const eagerMs = 15_000;
+
+/** How long to wait before asking again. Jittered, since builds start together and lose their server together. */
+export function createPace() {
+  const began = performance.now();
+  let failures = 0;
+  let drops = 0;
+  let missingSince: number | undefined;
+  let endedSince: number | undefined;
+  const jittered = (milliseconds: number) => milliseconds * (0.5 + Math.random());
+  const elapsedSince = (start: number) => performance.now() - start;
+  return {
+    reset() {
+      failures = 0;
+      drops = 0;
+      missingSince = undefined;
+    },
+    endedFor() {
+      endedSince ??= performance.now();
+      return elapsedSince(endedSince);
+    },
+    missingFor() {
+      missingSince ??= performance.now();
+      return elapsedSince(missingSince);
+    },
+    afterDrop: () => jittered(Math.min(50 * 2 ** drops++, 1000)),
+    after(status: 'starting' | 'missing' | 'failed') {
+      if (status === 'failed') return jittered(Math.min(100 * 2 ** failures++, 5000));
+      if (status === 'missing') return jittered(250);
+      return elapsedSince(began) < eagerMs ? 40 + 60 * Math.random() : jittered(1000);
+    },
+  };
+}
