@@ -12,12 +12,14 @@ const controls = /[\u0001-\u0008\u000b-\u001a\u001c-\u001f\u007f-\u009f]/g;
  * cursor, clear no screen and fill no clipboard.
  */
 export function toPrintable(text: string): string {
-  return text
-    .replaceAll(escapes, (sequence) => (colour.test(sequence) ? sequence : ''))
-    // What is behind keeps the search from beginning again within the same line breaks.
-    .replace(/(?<![\r\n])[\r\n]+$/, '')
-    .replaceAll(/[\r\n]/g, ' ')
-    .replaceAll('\0', '\u{fffd}')
-    .replaceAll(controls, '')
-    .toWellFormed();
+  return (
+    text
+      .replaceAll(escapes, (sequence) => (colour.test(sequence) ? sequence : ''))
+      // What is behind keeps the search from beginning again within the same line breaks.
+      .replace(/(?<![\r\n])[\r\n]+$/, '')
+      .replaceAll(/[\r\n]/g, ' ')
+      .replaceAll('\0', '\u{fffd}')
+      .replaceAll(controls, '')
+      .toWellFormed()
+  );
 }
