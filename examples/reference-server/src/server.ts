@@ -63,12 +63,19 @@ export async function startServer(
     cleanUp.defer(() => registryServer?.close());
     const { authenticator } = access;
     const { corsOrigins, trustProxy } = configuration.exposure;
-    const metrics = configuration.hasPublicMetrics;
     const rateLimits = limitRates(configuration, log, cleanUp);
     const app = express()
       .disable('x-powered-by')
       .set('trust proxy', trustProxy)
-      .use(createRouter(platform, { authenticator, log, metrics, rateLimits, corsOrigins }));
+      .use(
+        createRouter(platform, {
+          authenticator,
+          log,
+          metrics: configuration.hasPublicMetrics,
+          rateLimits,
+          corsOrigins,
+        }),
+      );
     answer = (request, response) => {
       if (isLeaving) response.setHeader('Connection', 'close');
       if (registryServer && request.url?.startsWith('/v2'))

@@ -33,7 +33,7 @@ interface ResponseDefinition {
   readonly alternative?: { readonly mediaType: string; readonly description: string };
 }
 
-export interface Body {
+interface Body {
   readonly mediaTypes: readonly string[];
   readonly description?: string;
 }
@@ -59,7 +59,7 @@ interface OperationDescription {
 }
 
 /** What a client may send. The tests send it as the document shows it. */
-export interface RequestExample {
+interface RequestExample {
   readonly parameters?: Readonly<Record<string, string>>;
   readonly query?: Readonly<Record<string, string | number>>;
   readonly body?: unknown;
@@ -116,6 +116,7 @@ export function defineOperation<
     example: definition.example ?? {},
     answer(exchange) {
       const { request } = exchange;
+      if (definition.headers) parseInput(definition.headers, request.headers);
       return definition.answer(exchange, {
         parameters: parseParameters(parameters ?? none, request.params) as z.output<Parameters>,
         query: parseInput(query ?? none, request.query) as z.output<Query>,

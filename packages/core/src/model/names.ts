@@ -30,7 +30,10 @@ export const digestSchema = z
 export const idSchema = z.uuid();
 
 /** Text that every store and every process environment can hold. */
-export const textSchema = z.string().regex(/^[^\0]*$/, 'no NUL characters');
+export const textSchema = z
+  .string()
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: it is the one that is refused
+  .regex(/^[^\u0000]*$/, 'no NUL characters');
 
 /** Variables by name. What is refused beside the types is in the JSON Schema too. */
 export function variablesSchema(options: {
