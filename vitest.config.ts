@@ -17,6 +17,8 @@ export default defineConfig({
       'packages/store-postgres/test/support/global-setup.ts',
       'packages/queue-redis/test/support/global-setup.ts',
     ],
+    // Most tests wait for processes, files and clocks: one more worker than vitest's own choice on two cores.
+    maxWorkers: '100%',
     testTimeout: 120_000,
     hookTimeout: 60_000,
   },
