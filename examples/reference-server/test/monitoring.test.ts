@@ -20,7 +20,7 @@ async function readMetrics(): Promise<string> {
   return api.test.platform.metrics.metrics();
 }
 
-/** Runs promtool, or skips the test where there is none. */
+/** Runs promtool. Where there is none, the test fails in CI and is skipped elsewhere. */
 async function promtool(test: TestContext, words: readonly string[], input = ''): Promise<string> {
   const running = promisify(execFile)('promtool', [...words], { cwd: monitoring });
   running.child.stdin?.on('error', () => {});
@@ -30,7 +30,7 @@ async function promtool(test: TestContext, words: readonly string[], input = '')
     return stdout + stderr;
   } catch (error) {
     const isMissing = error instanceof Error && 'code' in error && error.code === 'ENOENT';
-    if (!isMissing) throw error;
+    if (!isMissing || process.env.CI) throw error;
     console.warn('SKIPPED: promtool is missing (it comes with Prometheus)');
     return test.skip();
   }
