@@ -1,27 +1,22 @@
 import type { RequestListener } from 'node:http';
 import { setTimeout } from 'node:timers/promises';
 import {
-  type Adapter,
   type BuildPipeline,
-  CygniError,
   createMemoryArtifactStore,
   createMemoryQueue,
   createMeteredBudget,
   createPlatform,
-  type Deployer,
-  type Registry,
   roles,
-  SPEC_VERSION,
 } from '@cygni/core';
 import { createAuthenticator, createRouter, createTokenIssuer, scopes } from '@cygni/http';
 import { createPostgresStore } from '@cygni/store-postgres';
 import express from 'express';
 import { generateKeyPair } from 'jose';
+import { adapter, deployer, digest, registry } from '../idle-adapters.ts';
 import { poolSize, type Role, sourceId, tenant } from './protocol.ts';
 
 const log = { debug() {}, info() {}, warn: console.warn, error: console.error };
 const call = { signal: AbortSignal.timeout(60_000), log };
-const digest = `sha256:${'0'.repeat(64)}`;
 const identity = { issuer: 'bench', audience: 'bench' };
 const algorithm = 'ES256';
 const plenty = 1_000_000_000;
@@ -64,45 +59,6 @@ export async function serveCygni(
     }),
   };
 }
-
-const adapter: Adapter = {
-  specVersion: SPEC_VERSION,
-  name: 'nothing',
-  async open() {},
-  async close() {},
-};
-
-const registry: Registry = {
-  ...adapter,
-  host: 'registry.test',
-  insecure: false,
-  async ensureRepository() {},
-  async credentials() {
-    return { username: 'cygni', password: 'cygni', expiresAt: null, reach: 'repository' };
-  },
-  async resolve() {
-    return { digest, mediaType: 'x', sizeBytes: 1, platforms: [] };
-  },
-  async tag() {},
-  async listTags() {
-    return [];
-  },
-  async deleteImage() {},
-};
-
-async function refuse(): Promise<never> {
-  throw new CygniError('unsupported', 'nothing is deployed here');
-}
-
-const deployer: Deployer = {
-  ...adapter,
-  supports: { split: false },
-  apply: refuse,
-  observe: refuse,
-  route: refuse,
-  tailLogs: refuse,
-  remove: refuse,
-};
 
 /** Builds do nothing but print. */
 function pipelineOf({ chatter }: Role): BuildPipeline {

@@ -1,32 +1,21 @@
 import type { RequestListener } from 'node:http';
 import {
-  type Adapter,
   type BuildPipeline,
-  CygniError,
   createMemoryArtifactStore,
   createMeteredBudget,
   createPlatform,
-  type Deployer,
   type Platform,
   type PlatformSettings,
-  type Registry,
-  SPEC_VERSION,
   type Store,
 } from '@cygni/core';
 import { type Authenticator, createRouter, scopes } from '@cygni/http';
 import { createRedisQueue } from '@cygni/queue-redis';
 import { createPostgresStore } from '@cygni/store-postgres';
 import express from 'express';
+import { adapter, deployer, digest, registry } from '../../idle-adapters.ts';
 import { now, poolSize, type Report, type Role } from './protocol.ts';
 
 const log = { debug() {}, info() {}, warn: console.warn, error: console.error };
-const digest = `sha256:${'0'.repeat(64)}`;
-const adapter: Adapter = {
-  specVersion: SPEC_VERSION,
-  name: 'nothing',
-  async open() {},
-  async close() {},
-};
 
 /** The platform as production puts it together, but for a pipeline and a registry that do nothing. */
 export async function runCygni(
@@ -96,38 +85,6 @@ function pipelineOf(report: (said: Report) => void): BuildPipeline {
     },
   };
 }
-
-const registry: Registry = {
-  ...adapter,
-  host: 'registry.test',
-  insecure: false,
-  async ensureRepository() {},
-  async credentials() {
-    return { username: 'cygni', password: 'cygni', expiresAt: null, reach: 'repository' };
-  },
-  async resolve() {
-    return { digest, mediaType: 'x', sizeBytes: 1, platforms: [] };
-  },
-  async tag() {},
-  async listTags() {
-    return [];
-  },
-  async deleteImage() {},
-};
-
-async function refuse(): Promise<never> {
-  throw new CygniError('unsupported', 'nothing is deployed here');
-}
-
-const deployer: Deployer = {
-  ...adapter,
-  supports: { split: false },
-  apply: refuse,
-  observe: refuse,
-  route: refuse,
-  tailLogs: refuse,
-  remove: refuse,
-};
 
 /** The token is the tenant's name. */
 const authenticator: Authenticator = {

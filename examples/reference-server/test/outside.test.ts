@@ -9,6 +9,7 @@ import {
   startGitServer,
 } from '../../../packages/sources-git/test/support/git-server.ts';
 import { createServerProcess, type ServerProcess } from '../../demo/src/server-process.ts';
+import { eventually } from './support/eventually.ts';
 
 let directory: string;
 let git: GitServer;
@@ -45,18 +46,6 @@ async function send<Body>(to: ServerProcess, path: string, body?: object): Promi
   return (await response.json()) as Body;
 }
 
-async function eventually<Value>(
-  read: () => Value | undefined | Promise<Value | undefined>,
-): Promise<Value> {
-  const signal = patience();
-  for (;;) {
-    const value = await read();
-    if (value !== undefined) return value;
-    signal.throwIfAborted();
-    await new Promise((resolve) => setTimeout(resolve, 50));
-  }
-}
-
 describe('the reference server', () => {
   it('tells of a source that it read from git, also when it was killed before anybody listened', async () => {
     let status = 503;
@@ -75,12 +64,12 @@ describe('the reference server', () => {
       const path = `/v1/webhook-endpoints/${id}/deliveries`;
       const { items } = await send<{ items: { lastStatus: number }[] }>(first, path);
       return items[0]?.lastStatus === 503 ? true : undefined;
-    });
+    }, patience());
     await server.stop('SIGKILL');
 
     status = 204;
     await server.start(patience());
-    const got = await eventually(() => receiver.received[1]);
+    const got = await eventually(() => receiver.received[1], patience());
     expect(new Webhook(secret).verify(got.body, got.headers)).toMatchObject({
       ...{ type: 'source.added', subject: source.id, data: { commit } },
     });

@@ -11,6 +11,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { type ApiClient, createApiClient } from '../../demo/src/api-client.ts';
 import { packHelloSite } from '../../demo/src/pack-source.ts';
 import { createServerProcess, type ServerProcess } from '../../demo/src/server-process.ts';
+import { eventually } from './support/eventually.ts';
 
 const run = promisify(execFile);
 const serverMain = fileURLToPath(new URL('../src/main.ts', import.meta.url));
@@ -67,16 +68,6 @@ async function deploySite(api: ApiClient, buildId: string): Promise<string> {
   return url;
 }
 
-async function eventually<Value>(read: () => Promise<Value | undefined>): Promise<Value> {
-  const signal = patience();
-  for (;;) {
-    const value = await read();
-    if (value !== undefined) return value;
-    signal.throwIfAborted();
-    await new Promise((resolve) => setTimeout(resolve, 50));
-  }
-}
-
 describe('the reference server', () => {
   it('refuses a bad variable by name, without its value, and exits 1 before it listens', async () => {
     const environment = { ...process.env, CYGNI_DATA_DIR: directory, PORT: 'hunter2' };
@@ -103,7 +94,10 @@ describe('the reference server', () => {
       'pipeline: local (assemble)',
       'queue: memory',
     ]) {
-      await eventually(async () => (await readFile(logFile, 'utf8')).includes(line) || undefined);
+      await eventually(
+        async () => (await readFile(logFile, 'utf8')).includes(line) || undefined,
+        patience(),
+      );
     }
   });
 
@@ -123,7 +117,7 @@ describe('the reference server', () => {
     const text = await eventually(async () => {
       const response = await fetch(url).catch(() => undefined);
       return response?.ok ? response.text() : undefined;
-    });
+    }, patience());
     expect(text).toContain('version 1');
     // The image too: it is pulled for another service.
     expect(await deploySite(second.api, build.id)).toBe(url);
@@ -137,7 +131,7 @@ describe('the reference server', () => {
       const { state } = await first.api.getBuild(id);
       expect(isTerminalBuildState(state), 'the build must not be over yet').toBe(false);
       return state === 'RUNNING' || undefined;
-    });
+    }, patience());
     await server.stop('SIGKILL');
 
     const second = await start();

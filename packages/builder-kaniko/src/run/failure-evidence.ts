@@ -15,8 +15,8 @@ export function failureEvidence(
     timeoutSeconds: job.timeoutSeconds,
     machine: {
       name: job.machine,
-      memory: forPeople(memory),
-      disk: forPeople(ephemeralStorage),
+      memory: quantityInWords(memory),
+      disk: quantityInWords(ephemeralStorage),
     },
     dockerfile: job.dockerfile,
     container: buildContainer,
@@ -32,6 +32,6 @@ export function failureEvidence(
 }
 
 /** `2Gi` as `2 GiB`. */
-function forPeople(quantity: string): string {
+function quantityInWords(quantity: string): string {
   return quantity.replace(/^([\d.]+)([KMGT]i?)?$/i, (_, count, unit) => `${count} ${unit ?? ''}B`);
 }
