@@ -172,6 +172,11 @@ describe.skipIf(postgresUrl === null)('apart from each other are', () => {
       await store.setBudget('acme', 'USD', limitOf(0), { cap: 500 }, call);
       expect(await account('other')).toMatchObject({ limit: null });
       expect(await account('third')).toMatchObject({ limit: null });
+      for (const tenantId of ['acme', 'other']) {
+        const expected = await account(tenantId);
+        await store.setBudget(tenantId, 'USD', limitOf(0), { cap: 600, expected }, call);
+        expect(await account(tenantId)).toMatchObject({ limit: 600 });
+      }
     });
 
     it('whose services go on by themselves', async () => {
@@ -319,6 +324,11 @@ describe.skipIf(postgresUrl === null)('apart from each other are', () => {
       await store.setBudget('acme', 'USD', limitOf(0), { cap: 500 }, call);
       expect(await account('acme', 'EUR')).toMatchObject({ limit: null });
       expect(await account('acme', 'GBP')).toMatchObject({ limit: null });
+      for (const currency of ['EUR', 'USD']) {
+        const expected = await account('acme', currency);
+        await store.setBudget('acme', currency, limitOf(0), { cap: 600, expected }, call);
+        expect(await account('acme', currency)).toMatchObject({ limit: 600 });
+      }
     });
   });
 
@@ -339,6 +349,11 @@ describe.skipIf(postgresUrl === null)('apart from each other are', () => {
       await store.setBudget('acme', 'USD', limitOf(1), { cap: 500 }, call);
       const capOf = async (month: number) => (await account('acme', 'USD', month)).limit;
       expect([await capOf(0), await capOf(1), await capOf(2)]).toEqual([null, 500, 500]);
+      for (const month of [2, 1]) {
+        const expected = await account('acme', 'USD', month);
+        await store.setBudget('acme', 'USD', limitOf(month), { cap: 600, expected }, call);
+        expect(await capOf(month)).toBe(600);
+      }
     });
   });
 

@@ -165,6 +165,17 @@ describe.skipIf(postgresUrl === null)('a race', () => {
       expect(await outcome).toMatchObject({ code: 'budget_exceeded' });
     });
 
+    it('is lost by the budget that was set for an account as it is no more', async () => {
+      const expected = await store.getAccount('acme', 'USD', capped.limit, call);
+      await using rival = await createRival(database);
+      await rival.query(reserveTheRest);
+      const setting = store.setBudget('acme', 'USD', capped.limit, { cap: 500, expected }, call);
+      const outcome = setting.catch((error: unknown) => error);
+      expect(await untilItWaits(database, setting)).toBe('waits');
+      await rival.commit();
+      expect(await outcome).toMatchObject({ code: 'precondition_failed' });
+    });
+
     it('holds up nobody whose money is another', async () => {
       await store.getAccount('acme', 'USD', capped.limit, call);
       await acceptBuild(store, { tenantId: 'other' });

@@ -122,26 +122,36 @@ export const money: readonly Mutant[] = [
       why: 'no money of another period is reserved',
     },
   ]),
-  ...mutantsOf('account-read', [
+  ...mutantsOf(
+    ['account-read', 'account-read-locked'],
+    [
+      {
+        find: 'CASE WHEN own_cap THEN cap ELSE $4::bigint END',
+        replace: '$4::bigint',
+        why: "the tenant's own cap takes the place of the policy's",
+      },
+      {
+        find: 'CASE WHEN own_cap THEN cap ELSE $4::bigint END',
+        replace: 'coalesce(cap, $4::bigint)',
+        why: "the policy's cap is the one of today",
+      },
+      {
+        find: 'AND currency = $2',
+        replace: 'AND $2::text IS NOT NULL',
+        why: 'each currency has an account',
+      },
+      {
+        find: 'AND period_start = $3',
+        replace: 'AND $3::timestamptz IS NOT NULL',
+        why: 'each period has an account',
+      },
+    ],
+  ),
+  ...mutantsOf('account-read-locked', [
     {
-      find: 'CASE WHEN own_cap THEN cap ELSE $4::bigint END',
-      replace: '$4::bigint',
-      why: "the tenant's own cap takes the place of the policy's",
-    },
-    {
-      find: 'CASE WHEN own_cap THEN cap ELSE $4::bigint END',
-      replace: 'coalesce(cap, $4::bigint)',
-      why: "the policy's cap is the one of today",
-    },
-    {
-      find: 'AND currency = $2',
-      replace: 'AND $2::text IS NOT NULL',
-      why: 'each currency has an account',
-    },
-    {
-      find: 'AND period_start = $3',
-      replace: 'AND $3::timestamptz IS NOT NULL',
-      why: 'each period has an account',
+      find: ' FOR UPDATE',
+      replace: '',
+      why: 'a budget is set for an account that stays as it was seen until then',
     },
   ]),
   ...mutantsOf('budget-lock', [

@@ -6,6 +6,7 @@ export const reads: readonly Mutant[] = [
     [
       'source-read',
       'account-read',
+      'account-read-locked',
       'log-read',
       'deployment-read',
       'deployment-list',
