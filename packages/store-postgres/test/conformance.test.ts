@@ -1,20 +1,14 @@
 import { storeConformance } from '@cygni/core/conformance';
 import { createPostgresStore } from '@cygni/store-postgres';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { createTestDatabase, postgresUrl, type TestDatabase } from './support/test-database.ts';
 
 describe.skipIf(postgresUrl === null)('PostgreSQL', () => {
-  let database: TestDatabase;
-  beforeAll(async () => {
-    database = await createTestDatabase();
-  });
-  afterAll(() => database[Symbol.asyncDispose]());
-
   storeConformance(
     { describe, it, expect, beforeEach, afterEach },
     {
       async create() {
-        await empty(database);
+        const database = await createTestDatabase();
         const store = createPostgresStore({ url: database.url });
         return {
           store,
@@ -27,6 +21,7 @@ describe.skipIf(postgresUrl === null)('PostgreSQL', () => {
           async dispose() {
             await store.close();
             await mustBalance(database);
+            await database[Symbol.asyncDispose]();
           },
         };
       },
@@ -47,18 +42,6 @@ const times = {
   deliveries: ['due_at', 'lease_until', 'created_at', 'finished_at'],
   notifiers: ['seen_at'],
 };
-
-async function empty({ query }: TestDatabase): Promise<void> {
-  const tables = await query(
-    `SELECT string_agg('cygni.' || tablename, ', ') AS names FROM pg_tables
-      WHERE schemaname = 'cygni' AND tablename <> 'migrations'`,
-  );
-  const names = tables[0]?.names;
-  if (typeof names !== 'string') return;
-  await query('ALTER TABLE cygni.ledger DISABLE TRIGGER ledger_is_append_only');
-  await query(`TRUNCATE ${names} RESTART IDENTITY`);
-  await query('ALTER TABLE cygni.ledger ENABLE TRIGGER ledger_is_append_only');
-}
 
 /** After every test: the accounts are what the ledger and, where the work is still there, its holds add up to. */
 async function mustBalance({ query }: TestDatabase): Promise<void> {

@@ -5,7 +5,7 @@ import { z } from 'zod';
 import { allStatements, type Statement } from '../src/statement.ts';
 import { call } from './support/calls.ts';
 import { manyRows } from './support/many-rows.ts';
-import { createTestDatabase, postgresUrl, type TestDatabase } from './support/test-database.ts';
+import { createEmptyDatabase, postgresUrl, type TestDatabase } from './support/test-database.ts';
 
 /** They have no plan. */
 const withoutPlan: ReadonlySet<string> = new Set(['begin', 'commit', 'rollback']);
@@ -43,7 +43,7 @@ describe.skipIf(postgresUrl === null)('the plans of all statements, on large tab
   let client: pg.Client;
   let large: ReadonlySet<string>;
   beforeAll(async () => {
-    database = await createTestDatabase();
+    database = await createEmptyDatabase();
     const store = createPostgresStore({ url: database.url });
     await store.open(call);
     await store.close();

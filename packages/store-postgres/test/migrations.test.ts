@@ -2,11 +2,11 @@ import { createPostgresStore } from '@cygni/store-postgres';
 import { describe, expect, it } from 'vitest';
 import { migrations } from '../src/migrations/index.ts';
 import { acceptBuild, call } from './support/calls.ts';
-import { createTestDatabase, postgresUrl } from './support/test-database.ts';
+import { createEmptyDatabase, postgresUrl } from './support/test-database.ts';
 
 describe.skipIf(postgresUrl === null)('migrations', () => {
   it('run once when ten servers start at the same time', async () => {
-    await using database = await createTestDatabase();
+    await using database = await createEmptyDatabase();
     const stores = Array.from({ length: 10 }, () =>
       createPostgresStore({ url: database.url, poolSize: 2 }),
     );
@@ -18,7 +18,7 @@ describe.skipIf(postgresUrl === null)('migrations', () => {
   });
 
   it('run on the first call, where nobody has opened the store', async () => {
-    await using database = await createTestDatabase();
+    await using database = await createEmptyDatabase();
     const store = createPostgresStore({ url: database.url });
     expect(await store.getBuild('acme', 'no-id', call)).toBeNull();
     await Promise.all([acceptBuild(store), acceptBuild(store)]);
@@ -26,7 +26,7 @@ describe.skipIf(postgresUrl === null)('migrations', () => {
   });
 
   it('leave the schema of a newer version as it is', async () => {
-    await using database = await createTestDatabase();
+    await using database = await createEmptyDatabase();
     const newer = createPostgresStore({ url: database.url });
     await newer.open(call);
     await newer.close();

@@ -1,7 +1,7 @@
 import type { Store } from '@cygni/core';
 import { createPostgresStore } from '@cygni/store-postgres';
 import { call } from '../support/calls.ts';
-import { createTestDatabase, type TestDatabase } from '../support/test-database.ts';
+import { createEmptyDatabase, type TestDatabase } from '../support/test-database.ts';
 import { brokenRules, prepareRules } from './invariants.ts';
 import { watch } from './watch.ts';
 
@@ -20,7 +20,7 @@ export interface Lane extends AsyncDisposable {
 }
 
 export async function createLane(): Promise<Lane> {
-  const database = await createTestDatabase();
+  const database = await createEmptyDatabase();
   const { query } = database;
   const store = createPostgresStore({ url: database.url, poolSize: 8 });
   await store.open(call);

@@ -3,7 +3,7 @@ import { createPostgresStore } from '@cygni/store-postgres';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { migrations } from '../../src/migrations/index.ts';
 import { call } from '../support/calls.ts';
-import { createTestDatabase, type TestDatabase } from '../support/test-database.ts';
+import { createEmptyDatabase, type TestDatabase } from '../support/test-database.ts';
 import { mutants } from './list.ts';
 import { describeMutant, isFile, type Mutant, mutate } from './mutant.ts';
 import { statements } from './seam.ts';
@@ -29,7 +29,7 @@ const guards = [
 describe('the list of mutants', () => {
   let database: TestDatabase;
   beforeAll(async () => {
-    database = await createTestDatabase();
+    database = await createEmptyDatabase();
     const store = createPostgresStore({ url: database.url });
     await store.open(call);
     await store.close();
@@ -79,7 +79,7 @@ describe('the list of mutants', () => {
   }
 
   async function migrateWith(mutant: Mutant): Promise<void> {
-    await using empty = await createTestDatabase();
+    await using empty = await createEmptyDatabase();
     await empty.query('CREATE SCHEMA cygni');
     for (const { version, sql } of migrations) {
       const isMutated = mutant.place.startsWith(`migrations/${String(version).padStart(4, '0')}_`);

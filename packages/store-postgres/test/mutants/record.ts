@@ -1,10 +1,14 @@
 import { appendFileSync } from 'node:fs';
 import pg from 'pg';
 import { afterAll, afterEach, beforeEach } from 'vitest';
+import { dropIdleDatabases } from '../support/test-database.ts';
 import type { Recorded } from './recorded.ts';
 import { statements } from './seam.ts';
 
 /** Notes which test runs which statement, for the runner, which then runs no test that could not notice a mutant. */
+
+// All files share a process here, and what is said once for a process is so for the first of them only.
+afterAll(dropIdleDatabases);
 
 const { CYGNI_RECORD: file } = process.env;
 if (file) {

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import pg from 'pg';
-import { inject } from 'vitest';
+import { afterAll, inject } from 'vitest';
 
 /** Of the run's PostgreSQL; null where there is none, and its tests are skipped. */
 export const postgresUrl = inject('postgresUrl');
@@ -11,23 +11,85 @@ export interface TestDatabase extends AsyncDisposable {
   query(text: string, values?: unknown[]): Promise<Record<string, unknown>[]>;
 }
 
-/** An empty database of the test's own. */
+interface Database {
+  readonly url: string;
+  readonly pool: pg.Pool;
+  drop(): Promise<void>;
+}
+
+const idle: Database[] = [];
+afterAll(dropIdleDatabases);
+
+/**
+ * A database of the test's own without a row in it, with the store's schema if an earlier test had it made: making both
+ * takes ten times longer than emptying them does.
+ */
 export async function createTestDatabase(): Promise<TestDatabase> {
+  const database = idle.pop() ?? (await create());
+  return given(database, async () => {
+    await empty(database);
+    idle.push(database);
+  });
+}
+
+/** A database with nothing in it, whose schema the test may change: nobody else gets it. */
+export async function createEmptyDatabase(): Promise<TestDatabase> {
+  const database = await create();
+  return given(database, () => database.drop());
+}
+
+export async function dropIdleDatabases(): Promise<void> {
+  for (let database = idle.pop(); database; database = idle.pop()) await database.drop();
+}
+
+function given({ url, pool }: Database, dispose: () => Promise<void>): TestDatabase {
+  return {
+    url,
+    query: async (text, values = []) => (await pool.query(text, values)).rows,
+    [Symbol.asyncDispose]: dispose,
+  };
+}
+
+async function create(): Promise<Database> {
   if (postgresUrl === null) throw new Error('there is no PostgreSQL');
   const name = `test_${randomUUID().replaceAll('-', '')}`;
   await administer(postgresUrl, `CREATE DATABASE ${name}`);
   const url = new URL(postgresUrl);
   url.pathname = `/${name}`;
-  const pool = new pg.Pool({ connectionString: url.href, max: 2 });
+  const pool = new pg.Pool({
+    connectionString: url.href,
+    max: 2,
+    application_name: 'administrator',
+  });
   pool.on('error', () => {});
   return {
     url: url.href,
-    query: async (text, values = []) => (await pool.query(text, values)).rows,
-    async [Symbol.asyncDispose]() {
+    pool,
+    async drop() {
       await pool.end();
       await administer(postgresUrl, `DROP DATABASE IF EXISTS ${name} WITH (FORCE)`);
     },
   };
+}
+
+/** What a test has left at work is ended first: it would hold locks, or write into the next one's. */
+async function empty({ pool }: Database): Promise<void> {
+  await pool.query(
+    `SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity
+      WHERE datname = current_database() AND application_name <> 'administrator'`,
+  );
+  const { rows } = await pool.query<{ names: string | null }>(
+    `SELECT string_agg(schemaname || '.' || tablename, ', ') AS names FROM pg_tables
+      WHERE schemaname = 'cygni' AND tablename <> 'migrations'`,
+  );
+  const names = rows[0]?.names;
+  if (!names) return;
+  await pool.query(`
+    BEGIN;
+    ALTER TABLE cygni.ledger DISABLE TRIGGER ledger_is_append_only;
+    TRUNCATE ${names} RESTART IDENTITY;
+    ALTER TABLE cygni.ledger ENABLE TRIGGER ledger_is_append_only;
+    COMMIT`);
 }
 
 async function administer(url: string, statement: string): Promise<void> {
