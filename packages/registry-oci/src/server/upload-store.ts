@@ -1,13 +1,12 @@
 import { createHash, type Hash, randomUUID } from 'node:crypto';
-import { once } from 'node:events';
-import { createReadStream, createWriteStream } from 'node:fs';
+import { createReadStream } from 'node:fs';
 import { open, truncate } from 'node:fs/promises';
 import path from 'node:path';
-import { pipeline } from 'node:stream/promises';
 import { algorithmOf, type DigestAlgorithm } from './digest.ts';
 import { ageMsIfPresent, namesIn, removeIfPresent, sizeIfPresent } from './files.ts';
 import type { Layout } from './layout.ts';
 import { SpecFailure } from './spec-failure.ts';
+import { writeStream } from './write-stream.ts';
 
 /** Blobs on their way in. What has arrived of one survives a broken connection and a restart. */
 export interface UploadStore {
@@ -110,24 +109,16 @@ export function createUploadStore(layout: Layout, maximumBytes: number): UploadS
         }
         const hash = takeHash(file, size);
         let offset = size;
-        const out = createWriteStream(file, { flags: 'r+', start: size });
-        try {
-          await pipeline(
-            source,
-            async function* (chunks: AsyncIterable<Uint8Array>) {
-              for await (const chunk of chunks) {
-                offset += chunk.byteLength;
-                if (offset > maximumBytes) throw tooLarge(maximumBytes);
-                hash?.update(chunk);
-                yield chunk;
-              }
-            },
-            out,
-          );
-        } finally {
-          // A write still under way would land in whatever comes next.
-          if (!out.closed) await once(out, 'close');
+        async function* counted(): AsyncGenerator<Uint8Array> {
+          for await (const chunk of source) {
+            offset += chunk.byteLength;
+            if (offset > maximumBytes) throw tooLarge(maximumBytes);
+            hash?.update(chunk);
+            yield chunk;
+          }
         }
+        await using handle = await open(file, 'r+');
+        await writeStream(handle, size, counted());
         if (range && offset - size !== range.length) {
           await truncate(file, size);
           throw new SpecFailure('SIZE_INVALID', 'the piece is not as long as Content-Range says');
