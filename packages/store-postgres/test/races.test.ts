@@ -168,10 +168,11 @@ describe.skipIf(postgresUrl === null)('a race', () => {
     it('is lost by the budget that was set for an account as it is no more', async () => {
       const expected = await store.getAccount('acme', 'USD', capped.limit, call);
       await using rival = await createRival(database);
-      await rival.query(reserveTheRest);
+      await rival.query('SELECT FROM cygni.accounts FOR UPDATE');
       const setting = store.setBudget('acme', 'USD', capped.limit, { cap: 500, expected }, call);
       const outcome = setting.catch((error: unknown) => error);
       expect(await untilItWaits(database, setting)).toBe('waits');
+      await rival.query(reserveTheRest);
       await rival.commit();
       expect(await outcome).toMatchObject({ code: 'precondition_failed' });
     });

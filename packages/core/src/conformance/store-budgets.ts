@@ -278,6 +278,17 @@ export function testBudgets({ describe, it, expect }: TestFunctions, current: ()
       expect(await account()).toMatchObject({ limit: set.limit });
     });
 
+    it('compares the account with what was seen of it under the same policy', async () => {
+      const { store } = current();
+      await store.getAccount('acme', 'USD', { ...limit, cap: 200 }, call);
+      const today = { ...limit, cap: 777 };
+      const expected = await store.getAccount('acme', 'USD', today, call);
+      expect(expected).toMatchObject({ limit: 777 });
+      expect(await store.setBudget('acme', 'USD', today, { cap: 5, expected }, call)).toMatchObject(
+        { limit: 5 },
+      );
+    });
+
     it('holds for what is accepted at the same time', async () => {
       const { store, newBuild, reservation, account } = current();
       const builds = await Promise.all(Array.from({ length: 10 }, () => newBuild()));

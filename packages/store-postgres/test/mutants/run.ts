@@ -137,6 +137,7 @@ async function run(
       env: {
         ...process.env,
         DATABASE_URL: url,
+        CYGNI_MODULES: join(directory, 'modules'),
         CI: '1',
         CYGNI_HISTORIES: '60',
         CYGNI_SEED: '1',

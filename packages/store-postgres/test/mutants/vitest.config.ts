@@ -1,6 +1,6 @@
 import { fileURLToPath } from 'node:url';
 import { mergeConfig } from 'vitest/config';
-import { BaseSequencer, type TestSpecification } from 'vitest/node';
+import { BaseSequencer, type TestSpecification, type VitestPluginContext } from 'vitest/node';
 import base from '../../../../vitest.config.ts';
 import { isFile, markAtWork, mutate } from './mutant.ts';
 import { activeMutant } from './seam.ts';
@@ -21,7 +21,8 @@ const order = [
   'races',
   'properties',
 ];
-const { CYGNI_TESTS: pattern } = process.env;
+const { CYGNI_TESTS: pattern, CYGNI_MODULES: modules } = process.env;
+const mutatedFile = activeMutant && isFile(activeMutant) ? source + activeMutant.place : null;
 
 class FastFirst extends BaseSequencer {
   override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
@@ -35,6 +36,10 @@ class FastFirst extends BaseSequencer {
 const mutant = {
   name: 'cygni-mutant',
   enforce: 'pre' as const,
+  /** The cache must not give one mutant's file to another. All else is the same for each, and long in the making. */
+  configureVitest({ defineCacheKeyGenerator }: VitestPluginContext) {
+    defineCacheKeyGenerator(({ id }) => (id === mutatedFile ? false : 'mutants'));
+  },
   transform(code: string, id: string) {
     if (id === `${source}statement.ts`) {
       if (!code.includes(signature)) throw new Error(`${id} does not hold: ${signature}`);
@@ -46,7 +51,7 @@ const mutant = {
            const text = observe(name, original);`,
       );
     }
-    if (!activeMutant || !isFile(activeMutant) || id !== source + activeMutant.place) return null;
+    if (!activeMutant || id !== mutatedFile) return null;
     markAtWork();
     return mutate(code, activeMutant);
   },
@@ -65,8 +70,9 @@ export default {
     ],
     ...(pattern && { testNamePattern: new RegExp(pattern) }),
     setupFiles: [pathOf('./record.ts')],
-    // Its key does not know of the mutant: each would run what an earlier one left.
-    fsModuleCache: false,
+    globalSetup: [pathOf('../support/global-setup.ts')],
+    fsModuleCache: modules !== undefined,
+    ...(modules && { fsModuleCachePath: modules }),
     testTimeout: 20_000,
     maxWorkers: 1,
     isolate: false,
