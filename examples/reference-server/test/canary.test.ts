@@ -208,7 +208,8 @@ async function deploy(environment: Record<string, string>): Promise<Deployment> 
 async function makeEndpoint(): Promise<Record<'endpointSecret' | 'rotatedSecret', string>> {
   const post = async (path: string, body: object) => {
     const text = JSON.stringify(body);
-    const answer = await request('POST', path, { headers: json, body: text });
+    const headers = { ...json, 'idempotency-key': canaries.idempotencyKey ?? '' };
+    const answer = await request('POST', path, { headers, body: text });
     expect(answer.ok).toBe(true);
     return (await answer.json()) as { readonly id: string; readonly secret: string };
   };

@@ -30,7 +30,7 @@ beforeEach(() => {
 
 async function newBuild(buildArguments: Record<string, string>, tenantId = 'acme') {
   const source = { id: randomUUID(), tenantId, key: 'k', sizeBytes: 1, sha256: 'b'.repeat(64) };
-  await inner.addSource(source, testCall());
+  await inner.addSource(source, null, testCall());
   const build: NewBuild = {
     id: randomUUID(),
     tenantId,
