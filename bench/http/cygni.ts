@@ -38,7 +38,7 @@ export async function serveCygni(
   });
   await platform.open(AbortSignal.timeout(20_000));
   const source = { tenantId: tenant, id: sourceId, key: 'key', sizeBytes: 1, sha256: 'sha256' };
-  await store.addSource(source, call);
+  await store.addSource(source, null, call);
   if (role.chatter) void platform.run({ roles, signal: platform.stopping });
 
   const keys = await generateKeyPair(algorithm);

@@ -7,12 +7,12 @@ import {
   createMemoryQueue,
   createMeteredBudget,
   createPlatform,
+  createSealedStore,
   type Logger,
   type Platform,
   type Queue,
 } from '@cygni/core';
 import { createLocalDeployer } from '@cygni/deployer-local';
-import type { WebhookKey } from '@cygni/notifier-webhook';
 import { createRedisQueue } from '@cygni/queue-redis';
 import { createEcrRegistry } from '@cygni/registry-ecr';
 import {
@@ -26,6 +26,7 @@ import {
 import { createPostgresStore } from '@cygni/store-postgres';
 import type { Access } from './access.ts';
 import { type Configuration, formatAddress } from './configuration.ts';
+import type { NamedKey } from './keys.ts';
 import { createOutbound } from './outbound.ts';
 
 export interface Composition {
@@ -42,7 +43,8 @@ export function compose(
   options: {
     readonly databaseUrl: string;
     readonly access: Access;
-    readonly webhookKeys: readonly WebhookKey[];
+    readonly webhookKeys: readonly NamedKey[];
+    readonly sealingKeys: readonly NamedKey[];
     readonly port: number;
     readonly log: Logger;
   },
@@ -60,7 +62,9 @@ export function compose(
     ? createEcrRegistry({ ...configuration.ecr, images })
     : createOciRegistry({ ...locateRegistry(configuration, options), client: images });
   const adapters = {
-    store: createPostgresStore({ url: options.databaseUrl }),
+    store: createSealedStore(createPostgresStore({ url: options.databaseUrl }), {
+      keys: options.sealingKeys,
+    }),
     queue: createQueue(configuration),
     artifacts: configuration.s3
       ? createS3ArtifactStore(configuration.s3)

@@ -5,6 +5,7 @@ import type { EcrRegistryOptions } from '@cygni/registry-ecr';
 import { ecrOptions, s3Options } from './aws.ts';
 import { type Exposure, exposureConfiguration } from './exposure.ts';
 import { type KanikoConfiguration, kanikoConfiguration, kanikoVariables } from './kaniko.ts';
+import { type NamedKey, nameKey } from './keys.ts';
 import { type OutboundConfiguration, outboundConfiguration } from './outbound.ts';
 import { readEnvironment } from './secret-files.ts';
 import { environmentSchema, type Variables } from './variables.ts';
@@ -37,6 +38,8 @@ export interface Configuration {
   /** What must never be shown: passwords, and addresses that hold one. */
   readonly secrets: readonly string[];
   readonly databaseUrl: string | undefined;
+  /** What tenants' values are sealed with. Undefined: a key in the data directory. */
+  readonly sealingKeys: readonly NamedKey[] | undefined;
   /** Undefined: artifacts on disk. */
   readonly s3: S3ArtifactStoreOptions | undefined;
   /** Undefined: the embedded registry. */
@@ -87,6 +90,7 @@ export function readConfiguration(environment: NodeJS.ProcessEnv): Configuration
       logLevel: variables.LOG_LEVEL,
       secrets: secretsOf(values),
       databaseUrl: variables.DATABASE_URL,
+      sealingKeys: variables.SEALING_KEYS?.map((text) => nameKey('sealing', text)),
       s3: s3Options(variables),
       ecr: ecrOptions(variables),
       redisUrl: variables.REDIS_URL,

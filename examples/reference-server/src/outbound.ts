@@ -1,12 +1,10 @@
-import { createHash, randomBytes } from 'node:crypto';
-import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Notifier, SourceFetcher } from '@cygni/core';
 import { createSnsNotifier, type SnsNotifierOptions } from '@cygni/notifier-sns';
-import { createWebhookNotifier, type WebhookKey } from '@cygni/notifier-webhook';
+import { createWebhookNotifier } from '@cygni/notifier-webhook';
 import { createGitFetcher } from '@cygni/sources-git';
 import { z } from 'zod';
-import { writePrivately } from './signing-key.ts';
+import { keyListSchema, type NamedKey, nameKey } from './keys.ts';
 
 /** Separated by commas. */
 const hosts = z
@@ -14,22 +12,12 @@ const hosts = z
   .default('')
   .transform((list) => list.split(/\s*,\s*/).filter((host) => host !== ''));
 
-const keyBytes = 32;
-const keyText = /^[A-Za-z0-9+/]{43}=$/;
-
 /** What is read of the environment for what the server connects to on behalf of its users. `secret`: its value is never shown. */
 export const outboundVariables = z.object({
-  WEBHOOK_KEYS: z
-    .string()
-    .transform((list) => list.split(/\s*,\s*/))
-    .pipe(
-      z.array(z.string().regex(keyText, '32 bytes in base64, several with commas between them')),
-    )
-    .optional()
-    .meta({
-      description: 'what the secrets of webhook endpoints are derived from, the first for new ones',
-      secret: true,
-    }),
+  WEBHOOK_KEYS: keyListSchema.optional().meta({
+    description: 'what the secrets of webhook endpoints are derived from, the first for new ones',
+    secret: true,
+  }),
   WEBHOOK_ALLOWED_HOSTS: hosts.meta({
     description: 'hosts of private networks that webhooks may be sent to, also by plain http',
   }),
@@ -54,7 +42,7 @@ export const outboundVariables = z.object({
 
 export interface OutboundConfiguration {
   /** Undefined: a key in the data directory. */
-  readonly webhookKeys: readonly WebhookKey[] | undefined;
+  readonly webhookKeys: readonly NamedKey[] | undefined;
   readonly webhookHosts: readonly string[];
   readonly gitHosts: readonly string[];
   readonly gitCaFile: string | undefined;
@@ -67,7 +55,7 @@ export function outboundConfiguration(
 ): OutboundConfiguration {
   const { SNS_TOPIC_ARN: topicArn, SNS_ENDPOINT: endpoint } = variables;
   return {
-    webhookKeys: variables.WEBHOOK_KEYS?.map(keyOf),
+    webhookKeys: variables.WEBHOOK_KEYS?.map((text) => nameKey('webhook', text)),
     webhookHosts: variables.WEBHOOK_ALLOWED_HOSTS,
     gitHosts: variables.GIT_ALLOWED_HOSTS,
     gitCaFile: variables.GIT_CA_FILE,
@@ -78,7 +66,7 @@ export function outboundConfiguration(
 /** Whom the server tells of events, and how it reads sources. Does no I/O. */
 export function createOutbound(
   { outbound, dataDirectory }: { outbound: OutboundConfiguration; dataDirectory: string },
-  keys: readonly WebhookKey[],
+  keys: readonly NamedKey[],
 ): { readonly notifiers: readonly Notifier[]; readonly sourceFetcher: SourceFetcher } {
   const { webhookHosts, gitHosts, gitCaFile, sns } = outbound;
   return {
@@ -92,39 +80,4 @@ export function createOutbound(
       ...(gitCaFile !== undefined && { caFile: gitCaFile }),
     }),
   };
-}
-
-/** The configured keys, or else the one in the data directory; made on the first start. */
-export async function loadWebhookKeys({
-  outbound,
-  dataDirectory,
-}: {
-  readonly outbound: OutboundConfiguration;
-  readonly dataDirectory: string;
-}): Promise<readonly WebhookKey[]> {
-  if (outbound.webhookKeys) return outbound.webhookKeys;
-  const path = join(dataDirectory, 'webhook-key');
-  const stored = await readStored(path);
-  if (stored !== undefined) return [keyOf(stored)];
-  const made = randomBytes(keyBytes).toString('base64');
-  await writePrivately(path, made);
-  return [keyOf(made)];
-}
-
-async function readStored(path: string): Promise<string | undefined> {
-  try {
-    const text = (await readFile(path, 'utf8')).trim();
-    if (keyText.test(text)) return text;
-  } catch (error) {
-    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return undefined;
-    throw error;
-  }
-  throw new Error(`${path} is not a webhook key; restore it, or remove it to get a new one`);
-}
-
-/** Named after itself, so that servers with the same key agree on the name, and one with another does not. */
-function keyOf(text: string): WebhookKey {
-  const key = Buffer.from(text, 'base64');
-  const id = createHash('sha256').update('cygni webhook key ').update(key).digest('hex');
-  return { id: id.slice(0, 16), key };
 }

@@ -11,9 +11,9 @@ import { Gauge } from 'prom-client';
 import { openAccess } from './access.ts';
 import { compose } from './compose.ts';
 import { type Configuration, formatAddress } from './configuration.ts';
+import { loadKey } from './keys.ts';
 import { listenerOptions } from './listener-options.ts';
 import { createMetricsServer } from './metrics-server.ts';
-import { loadWebhookKeys } from './outbound.ts';
 import { createRateLimitStores } from './rate-limit-store.ts';
 import { version } from './version.ts';
 
@@ -45,7 +45,15 @@ export async function startServer(
     await mkdir(configuration.dataDirectory, { recursive: true, mode: 0o700 });
     const database = await openDatabase(configuration, log, signal, cleanUp);
     const access = await openAccess(configuration.dataDirectory, configuration.trustedIssuers, log);
-    const webhookKeys = await loadWebhookKeys(configuration);
+    const { dataDirectory } = configuration;
+    const webhookKeys = configuration.outbound.webhookKeys ?? [
+      await loadKey('webhook', dataDirectory),
+    ];
+    const sealingKeys = configuration.sealingKeys ?? [await loadKey('sealing', dataDirectory)];
+    if (configuration.databaseUrl !== undefined && !configuration.sealingKeys) {
+      const file = join(dataDirectory, 'sealing-key');
+      log.warn({ file }, 'SEALING_KEYS is not set: no other server can open what this one seals');
+    }
 
     let isLeaving = false;
     let answer: RequestListener = (_request, response) => {
@@ -59,6 +67,7 @@ export async function startServer(
       databaseUrl: database.url,
       access,
       webhookKeys,
+      sealingKeys,
       port,
       log,
     });

@@ -3,6 +3,7 @@ import { z } from 'zod';
 import { ecrVariables, s3Variables } from './aws.ts';
 import { exposureVariables } from './exposure.ts';
 import { json } from './json.ts';
+import { keyListSchema } from './keys.ts';
 import { outboundVariables } from './outbound.ts';
 
 const hostSchema = z.union([z.ipv4(), z.ipv6(), z.hostname()]);
@@ -74,6 +75,11 @@ export const environmentSchema = z.object({
     .url({ protocol: /^postgres(ql)?$/ })
     .optional()
     .meta({ description: 'a PostgreSQL; otherwise one in the data directory', secret: true }),
+  SEALING_KEYS: keyListSchema.optional().meta({
+    description:
+      'what build arguments and environments are sealed with in the database, the first for new ones; otherwise a key in the data directory',
+    secret: true,
+  }),
   CYGNI_BUILDER: z
     .enum(['local', 'kaniko'])
     .default('local')

@@ -37,6 +37,7 @@ describe('the configuration', () => {
     ['REGISTRY_MIRRORS', 'docker.io=https://user:hunter2@mirror.example'],
     ['BUILD_ENGINE', 'hunter2'],
     ['WEBHOOK_KEYS', 'hunter2'],
+    ['SEALING_KEYS', 'hunter2'],
     ['SNS_TOPIC_ARN', 'hunter2'],
     ['SNS_ENDPOINT', 'hunter2'],
     ['BUDGET_CAP', '-5'],

@@ -46,3 +46,5 @@ export type { EndpointWithSecret, Webhooks } from './platform/webhooks.ts';
 export { withFields } from './platform/with-fields.ts';
 export { createRedactor, type Redactor } from './redaction/create-redactor.ts';
 export * from './retry.ts';
+export * from './sealing/create-sealed-store.ts';
+export type { SealedStoreOptions, SealingKey } from './sealing/options.ts';

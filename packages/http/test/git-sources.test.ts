@@ -58,6 +58,22 @@ describe('POST /v1/sources:fetch', () => {
     expect(await Array.fromAsync(api.test.artifacts.list('acme/', testCall()))).toEqual([]);
   });
 
+  it('under an Idempotency-Key makes one source, of what was read first', async () => {
+    await using server = await startGitServer();
+    await using api = await start(server);
+    await server.commit('site', { file: 'x' });
+    const git = { url: server.url('site'), ref: 'main' };
+    const fetched = async (body: object) =>
+      api.postJson('/v1/sources:fetch', body, { 'idempotency-key': 'k-1' });
+    const first = await (await fetched({ git })).json();
+    await server.commit('site', { file: 'y' });
+    const again = await fetched({ git });
+    expect(again.status).toBe(201);
+    expect(await again.json()).toEqual(first);
+    expect((await fetched({ git: { ...git, ref: null } })).status).toBe(422);
+    expect(await Array.fromAsync(api.test.artifacts.list('acme/', testCall()))).toHaveLength(1);
+  });
+
   it('is not there on a server that reads none', async () => {
     await using api = await startApi();
     const git = { url: 'https://git.internal/x' };

@@ -1,5 +1,7 @@
+import { gzipSync } from 'node:zlib';
 import { createMemoryStore, type Store } from '@cygni/core';
 import { describe, expect, it } from 'vitest';
+import { testCall } from '../../core/test/fixtures/call.ts';
 import { startApi, type TestApi } from './fixtures/start-api.ts';
 
 async function post(api: TestApi, key: string, body: object, token?: string) {
@@ -75,6 +77,22 @@ describe('an Idempotency-Key', () => {
     const unknown = '00000000-0000-4000-8000-000000000000';
     expect((await post(api, 'k-1', { sourceId: unknown, repository: 'a' })).status).toBe(404);
     expect((await post(api, 'k-1', { sourceId, repository: 'yes' })).status).toBe(202);
+  });
+
+  it('of an upload is for the archive that came with it first, which is all that is kept', async () => {
+    await using api = await startApi();
+    const upload = async (content: string) => {
+      const response = await api.request('POST', '/v1/sources', {
+        headers: { 'content-type': 'application/gzip', 'idempotency-key': 'k-1' },
+        body: gzipSync(content),
+      });
+      return { status: response.status, body: await response.json() };
+    };
+    const first = await upload('an archive');
+    expect(first.status).toBe(201);
+    expect(await upload('an archive')).toEqual(first);
+    expect((await upload('another')).status).toBe(422);
+    expect(await Array.fromAsync(api.test.artifacts.list('acme/', testCall()))).toHaveLength(1);
   });
 
   it('of one tenant is nothing to another', async () => {

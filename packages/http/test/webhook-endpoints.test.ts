@@ -50,6 +50,22 @@ describe('POST /v1/webhook-endpoints', () => {
     expect(await list.json()).toEqual({ items: [shown], nextCursor: null });
   });
 
+  it('under an Idempotency-Key makes one endpoint, and tells its secret again, which is stored nowhere', async () => {
+    await using api = await start();
+    const body = { url: 'https://hook.internal/in' };
+    const post = (changes: object = {}) =>
+      api.postJson(path, { ...body, ...changes }, { 'idempotency-key': 'k-1' });
+    const first = await post();
+    const again = await post();
+    expect(again.status).toBe(201);
+    expect(again.headers.get('location')).toBe(first.headers.get('location'));
+    const made = (await first.json()) as Endpoint;
+    expect(await again.json()).toEqual(made);
+    expect((await post({ description: 'another' })).status).toBe(422);
+    const list = await api.request('GET', path);
+    expect(((await list.json()) as { items: unknown[] }).items).toHaveLength(1);
+  });
+
   it.each([
     ['/url', { url: 'http://public.test/' }],
     ['/url', { url: 'https://169.254.169.254/' }],
@@ -192,6 +208,20 @@ describe('a webhook', () => {
     await api.uploadSource();
     const got = await api.test.until(async () => receiver.received[0]);
     for (const each of [secret, rotated.secret]) new Webhook(each).verify(got.body, got.headers);
+  });
+
+  it('gets one new secret of a rotation that is repeated under an Idempotency-Key', async () => {
+    await using api = await start();
+    const { id, secret } = await create(api);
+    const rotate = async (body: object) => {
+      const headers = { 'idempotency-key': 'k-1' };
+      const response = await api.postJson(`${path}/${id}:rotate-secret`, body, headers);
+      return { status: response.status, endpoint: (await response.json()) as Endpoint };
+    };
+    const first = await rotate({});
+    expect(first.endpoint.secret).not.toBe(secret);
+    expect(await rotate({})).toEqual(first);
+    expect((await rotate({ overlapSeconds: 1 })).status).toBe(422);
   });
 
   it('whose endpoint answers 410 is its last', async () => {

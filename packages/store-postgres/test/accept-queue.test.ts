@@ -24,7 +24,7 @@ describe.skipIf(postgresUrl === null)('builds accepted together', () => {
 
   async function newBuild(tenantId = 'acme', changes: Partial<NewBuild> = {}): Promise<NewBuild> {
     const source = { id: randomUUID(), tenantId, key: 'k', sizeBytes: 1, sha256: 's' };
-    await store.addSource(source, call);
+    await store.addSource(source, null, call);
     return {
       id: randomUUID(),
       tenantId,

@@ -45,7 +45,7 @@ describe.skipIf(postgresUrl === null)('apart from each other are', () => {
 
   async function runningBuild(tenantId: string, money = reservation()): Promise<Fence> {
     const source = { id: randomUUID(), tenantId, key: 'k', sizeBytes: 1, sha256: 's' };
-    await store.addSource(source, call);
+    await store.addSource(source, null, call);
     const build = {
       id: randomUUID(),
       tenantId,

@@ -106,7 +106,7 @@ describe.skipIf(postgresUrl === null)('a race', () => {
     const reserveTheRest = `UPDATE cygni.accounts SET reserved = 100, cap = 150, ceiling = 150`;
     const newBuild = async (tenantId = 'acme') => {
       const source = { id: randomUUID(), tenantId, key: 'k', sizeBytes: 1, sha256: 's' };
-      await store.addSource(source, call);
+      await store.addSource(source, null, call);
       return {
         id: randomUUID(),
         tenantId,

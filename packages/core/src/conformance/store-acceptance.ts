@@ -183,8 +183,9 @@ export function testAcceptance({ describe, it, expect }: TestFunctions, current:
       expect(found).toMatchObject({ id, tenantId: 'acme', sizeBytes: 10 });
       expect(await store.getSource('other', id, call)).toBe(null);
       if (!found) return;
-      expect(await store.addSource(found, call)).toEqual(found);
-      await expect(store.addSource({ ...found, key: 'other' }, call)).rejects.toMatchObject({
+      const again = await store.addSource(found, null, call);
+      expect(again).toEqual({ resource: found, replayed: true });
+      await expect(store.addSource({ ...found, key: 'other' }, null, call)).rejects.toMatchObject({
         code: 'conflict',
       });
     });

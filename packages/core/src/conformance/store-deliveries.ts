@@ -36,7 +36,9 @@ export function testDeliveries({ describe, it, expect }: TestFunctions, current:
 
   /** An endpoint that has got the event of its own beginning. */
   async function endpoint(changes: Partial<NewWebhookEndpoint> = {}): Promise<string> {
-    const { id } = await current().store.addWebhookEndpoint(newEndpoint(changes), 100, call);
+    const { store } = current();
+    const endpoint = newEndpoint(changes);
+    const { id } = (await store.addWebhookEndpoint(endpoint, 100, null, call)).resource;
     for (const claimed of await claim()) await finish(claimed, delivered);
     return id;
   }
@@ -72,7 +74,7 @@ export function testDeliveries({ describe, it, expect }: TestFunctions, current:
     });
 
     it('begins with the endpoint itself', async () => {
-      await current().store.addWebhookEndpoint(newEndpoint(), 100, call);
+      await current().store.addWebhookEndpoint(newEndpoint(), 100, null, call);
       expect(typesOf(await claim())).toEqual(['webhook_endpoint.created']);
     });
 
@@ -130,13 +132,11 @@ export function testDeliveries({ describe, it, expect }: TestFunctions, current:
       const { store, source } = current();
       const busy = await endpoint();
       for (let count = 0; count < 5; count += 1) await source();
-      const { id: other } = await store.addWebhookEndpoint(
-        newEndpoint({ eventTypes: ['webhook_endpoint.created'] }),
-        ...([100, call] as const),
-      );
+      const ready = newEndpoint({ eventTypes: ['webhook_endpoint.created'] });
+      await store.addWebhookEndpoint(ready, 100, null, call);
       const first = await claim({ maximumPerTarget: 2 });
       const of = (id: string) => first.filter(({ target }) => target.endpoint?.id === id);
-      expect([of(busy).length, of(other).length]).toEqual([2, 1]);
+      expect([of(busy).length, of(ready.id).length]).toEqual([2, 1]);
       expect(await claim({ maximumPerTarget: 2 })).toHaveLength(0);
       const [one] = of(busy);
       if (one) await finish(one, delivered);

@@ -31,7 +31,7 @@ export function testEvents({ describe, it, expect }: TestFunctions, current: () 
         }),
       ).toEqual([`source.added ${sourceId} {"sizeBytes":10,"sha256":"${sha256}"}`]);
       const found = await store.getSource('acme', sourceId, call);
-      expect(await recordedBy(async () => found && store.addSource(found, call))).toEqual([]);
+      expect(await recordedBy(async () => found && store.addSource(found, null, call))).toEqual([]);
 
       const build = await newBuild({ sourceId });
       const { id } = build;

@@ -106,7 +106,7 @@ export function createFixture(under: StoreUnderTest): Fixture {
       const id = randomUUID();
       const key = `sources/${owner}/${id}`;
       const source = { id, tenantId: owner, key, sizeBytes: 10, sha256: 'b'.repeat(64) };
-      await store.addSource(source, call);
+      await store.addSource(source, null, call);
       return id;
     },
     async newBuild(changes = {}) {

@@ -27,7 +27,7 @@ export function testLifecycle({ describe, it, expect }: TestFunctions, current: 
     open: (store, call) => store.open(call),
     ping: (store, call) => store.ping(call),
     addSource: (store, call) =>
-      store.addSource({ id, tenantId: 'acme', key: 'k', sizeBytes: 1, sha256: 's' }, call),
+      store.addSource({ id, tenantId: 'acme', key: 'k', sizeBytes: 1, sha256: 's' }, null, call),
     getSource: (store, call) => store.getSource('acme', id, call),
     acceptBuild: async (store, call, fixture) =>
       store.acceptBuild(
@@ -74,13 +74,13 @@ export function testLifecycle({ describe, it, expect }: TestFunctions, current: 
       store.prune({ workSeconds: 1, sourceSeconds: 1, eventSeconds: 1, limit: 1 }, call),
     takeGarbage: (store, call) => store.takeGarbage(1, async () => {}, call),
     listEvents: (store, call) => store.listEvents('acme', page, call),
-    addWebhookEndpoint: (store, call) => store.addWebhookEndpoint(newEndpoint(), 1, call),
+    addWebhookEndpoint: (store, call) => store.addWebhookEndpoint(newEndpoint(), 1, null, call),
     getWebhookEndpoint: (store, call) => store.getWebhookEndpoint('acme', id, call),
     listWebhookEndpoints: (store, call) => store.listWebhookEndpoints('acme', page, call),
     updateWebhookEndpoint: (store, call) =>
       store.updateWebhookEndpoint('acme', id, { url: 'https://x.test' }, null, call),
     rotateWebhookSecret: (store, call) =>
-      store.rotateWebhookSecret('acme', id, { id, keyId: 'k', overlapSeconds: 1 }, call),
+      store.rotateWebhookSecret('acme', id, { id, keyId: 'k', overlapSeconds: 1 }, null, call),
     deleteWebhookEndpoint: (store, call) => store.deleteWebhookEndpoint('acme', id, null, call),
     announceNotifier: (store, call) => store.announceNotifier('topic', call),
     claimDeliveries: (store, call) =>

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { call, type Fixture, leaseSeconds } from './store-fixture.ts';
+import { call, type Fixture, idempotencyKey, leaseSeconds } from './store-fixture.ts';
 import type { TestFunctions } from './test-functions.ts';
 
 export function testSources({ describe, it, expect }: TestFunctions, current: () => Fixture) {
@@ -12,7 +12,7 @@ export function testSources({ describe, it, expect }: TestFunctions, current: ()
     it('is kept with the commit that it is, which its builds get and its event tells', async () => {
       const { store, newBuild, reservation, dispatchAll } = current();
       const source = sourceOf(randomUUID());
-      const added = await store.addSource({ ...source, git }, call);
+      const { resource: added } = await store.addSource({ ...source, git }, null, call);
       expect(added).toMatchObject({ ...source, git });
       expect(await store.getSource('acme', source.id, call)).toEqual(added);
       const build = await newBuild({ sourceId: source.id });
@@ -27,7 +27,23 @@ export function testSources({ describe, it, expect }: TestFunctions, current: ()
 
     it('that was uploaded is of no repository', async () => {
       const { store } = current();
-      expect(await store.addSource(sourceOf(randomUUID()), call)).toMatchObject({ git: null });
+      const added = await store.addSource(sourceOf(randomUUID()), null, call);
+      expect(added).toMatchObject({ resource: { git: null }, replayed: false });
+    });
+
+    it('is added once under an idempotency key, also by requests at once', async () => {
+      const { store, eventTypes } = current();
+      const key = idempotencyKey({ route: 'POST /v1/sources' });
+      const added = await Promise.all(
+        Array.from({ length: 4 }, () => store.addSource(sourceOf(randomUUID()), key, call)),
+      );
+      expect(new Set(added.map(({ resource }) => resource.id)).size).toBe(1);
+      expect(added.filter(({ replayed }) => !replayed)).toHaveLength(1);
+      const other = { ...key, fingerprint: 'another' };
+      await expect(store.addSource(sourceOf(randomUUID()), other, call)).rejects.toMatchObject({
+        code: 'idempotency_mismatch',
+      });
+      expect(await eventTypes()).toEqual(['source.added']);
     });
   });
 }

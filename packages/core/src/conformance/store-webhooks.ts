@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import type { NewWebhookEndpoint } from '../contracts/store.ts';
-import { call, type Fixture, readAll } from './store-fixture.ts';
+import { call, type Fixture, idempotencyKey, readAll } from './store-fixture.ts';
 import type { TestFunctions } from './test-functions.ts';
 
 export function newEndpoint(changes: Partial<NewWebhookEndpoint> = {}): NewWebhookEndpoint {
@@ -12,8 +12,10 @@ export function newEndpoint(changes: Partial<NewWebhookEndpoint> = {}): NewWebho
 }
 
 export function testWebhooks({ describe, it, expect }: TestFunctions, current: () => Fixture) {
-  const add = (changes?: Partial<NewWebhookEndpoint>) =>
-    current().store.addWebhookEndpoint(newEndpoint(changes), 100, call);
+  const add = async (changes?: Partial<NewWebhookEndpoint>) => {
+    const { store } = current();
+    return (await store.addWebhookEndpoint(newEndpoint(changes), 100, null, call)).resource;
+  };
   const types = async () => {
     const events = await current().eventTypes();
     return events.filter((type) => type.startsWith('webhook_endpoint.'));
@@ -23,7 +25,7 @@ export function testWebhooks({ describe, it, expect }: TestFunctions, current: (
     it('is kept as it was set, for its tenant only', async () => {
       const { store } = current();
       const wanted = newEndpoint({ description: 'ours', eventTypes: ['build.finished'] });
-      const added = await store.addWebhookEndpoint(wanted, 100, call);
+      const { resource: added } = await store.addWebhookEndpoint(wanted, 100, null, call);
       const { secret, ...same } = wanted;
       expect(added).toMatchObject({
         ...same,
@@ -39,13 +41,13 @@ export function testWebhooks({ describe, it, expect }: TestFunctions, current: (
     it('is one of as many as a tenant may have, also where many are added at once', async () => {
       const { store } = current();
       const results = await Promise.allSettled(
-        Array.from({ length: 8 }, () => store.addWebhookEndpoint(newEndpoint(), 3, call)),
+        Array.from({ length: 8 }, () => store.addWebhookEndpoint(newEndpoint(), 3, null, call)),
       );
       expect(results.filter(({ status }) => status === 'fulfilled')).toHaveLength(3);
-      await expect(store.addWebhookEndpoint(newEndpoint(), 3, call)).rejects.toMatchObject({
+      await expect(store.addWebhookEndpoint(newEndpoint(), 3, null, call)).rejects.toMatchObject({
         code: 'conflict',
       });
-      await store.addWebhookEndpoint(newEndpoint({ tenantId: 'other' }), 3, call);
+      await store.addWebhookEndpoint(newEndpoint({ tenantId: 'other' }), 3, null, call);
     });
 
     it('is listed once, newest first, on pages of any size', async () => {
@@ -96,9 +98,9 @@ export function testWebhooks({ describe, it, expect }: TestFunctions, current: (
     it('has two secrets while they rotate, the new one first', async () => {
       const { store } = current();
       const { id, secrets } = await add();
-      const rotate = (secretId: string) => {
+      const rotate = async (secretId: string) => {
         const secret = { id: secretId, keyId: 'k2', overlapSeconds: 60 };
-        return store.rotateWebhookSecret('acme', id, secret, call);
+        return (await store.rotateWebhookSecret('acme', id, secret, null, call))?.resource;
       };
       const [second, third] = [randomUUID(), randomUUID()];
       const rotated = await rotate(second);
@@ -111,8 +113,58 @@ export function testWebhooks({ describe, it, expect }: TestFunctions, current: (
       const again = await rotate(third);
       expect(again?.secrets.map((secret) => secret.id)).toEqual([third, second]);
       const secret = { id: third, keyId: 'k2', overlapSeconds: 1 };
-      expect(await store.rotateWebhookSecret('other', id, secret, call)).toBe(null);
+      expect(await store.rotateWebhookSecret('other', id, secret, null, call)).toBe(null);
       expect((await types()).includes('webhook_endpoint.secret_rotated')).toBe(true);
+    });
+
+    it('is added once under an idempotency key, also by requests at once and at the maximum', async () => {
+      const { store } = current();
+      const key = idempotencyKey({ route: 'POST /v1/webhook-endpoints' });
+      const added = await Promise.all(
+        Array.from({ length: 4 }, () => store.addWebhookEndpoint(newEndpoint(), 1, key, call)),
+      );
+      expect(new Set(added.map(({ resource }) => resource.id)).size).toBe(1);
+      expect(added.filter(({ replayed }) => !replayed)).toHaveLength(1);
+      const other = { ...key, fingerprint: 'another' };
+      await expect(store.addWebhookEndpoint(newEndpoint(), 1, other, call)).rejects.toMatchObject({
+        code: 'idempotency_mismatch',
+      });
+      expect(await types()).toEqual(['webhook_endpoint.created']);
+    });
+
+    it('that was not added leaves its idempotency key free', async () => {
+      const { store } = current();
+      const key = idempotencyKey();
+      const refused = store.addWebhookEndpoint(newEndpoint(), 0, key, call);
+      await expect(refused).rejects.toMatchObject({ code: 'conflict' });
+      const added = await store.addWebhookEndpoint(newEndpoint(), 1, key, call);
+      expect(added.replayed).toBe(false);
+    });
+
+    it('that is gone is not added again by a request that is repeated', async () => {
+      const { store } = current();
+      const key = idempotencyKey();
+      const { resource } = await store.addWebhookEndpoint(newEndpoint(), 1, key, call);
+      await store.deleteWebhookEndpoint('acme', resource.id, null, call);
+      await expect(store.addWebhookEndpoint(newEndpoint(), 1, key, call)).rejects.toMatchObject({
+        code: 'not_found',
+      });
+    });
+
+    it('gets one new secret under an idempotency key', async () => {
+      const { store } = current();
+      const { id, secrets } = await add();
+      const key = idempotencyKey();
+      const rotate = (secretId: string, endpointId = id) => {
+        const secret = { id: secretId, keyId: 'k1', overlapSeconds: 60 };
+        return store.rotateWebhookSecret('acme', endpointId, secret, key, call);
+      };
+      expect(await rotate(randomUUID(), randomUUID())).toBe(null);
+      const first = randomUUID();
+      expect(await rotate(first)).toMatchObject({ replayed: false });
+      const again = await rotate(randomUUID());
+      expect(again?.replayed).toBe(true);
+      expect(again?.resource.secrets.map((each) => each.id)).toEqual([first, secrets[0]?.id]);
     });
 
     it('goes with its deliveries, unless it was changed meanwhile', async () => {

@@ -292,7 +292,12 @@ export interface Store extends Adapter {
   /** Whether truth can be reached now. @throws `unavailable` */
   ping(call: Call): Promise<void>;
 
-  addSource(source: NewSource, call: Call): Promise<Source>;
+  /** @throws `conflict` where the id is another's; `idempotency_mismatch` */
+  addSource(
+    source: NewSource,
+    idempotency: IdempotencyKey | null,
+    call: Call,
+  ): Promise<Accepted<Source>>;
   getSource(tenantId: string, id: string, call: Call): Promise<Source | null>;
 
   /**
@@ -472,13 +477,14 @@ export interface Store extends Adapter {
   /**
    * From now on the endpoint gets each event of its tenant that it asked for, its own `webhook_endpoint.created` first
    * among them: in the step that records an event, a delivery of it is planned for every endpoint and notifier.
-   * @throws `conflict` where the tenant has `maximum` endpoints
+   * @throws `conflict` where the tenant has `maximum` endpoints; `idempotency_mismatch`
    */
   addWebhookEndpoint(
     endpoint: NewWebhookEndpoint,
     maximum: number,
+    idempotency: IdempotencyKey | null,
     call: Call,
-  ): Promise<WebhookEndpoint>;
+  ): Promise<Accepted<WebhookEndpoint>>;
   getWebhookEndpoint(tenantId: string, id: string, call: Call): Promise<WebhookEndpoint | null>;
   listWebhookEndpoints(
     tenantId: string,
@@ -493,13 +499,14 @@ export interface Store extends Adapter {
     version: number | null,
     call: Call,
   ): Promise<WebhookEndpoint | null>;
-  /** Puts a new secret before the present one. Null: there is no such endpoint. */
+  /** Puts a new secret before the present one. Null: there is no such endpoint. @throws `idempotency_mismatch` */
   rotateWebhookSecret(
     tenantId: string,
     id: string,
     secret: NewWebhookSecret,
+    idempotency: IdempotencyKey | null,
     call: Call,
-  ): Promise<WebhookEndpoint | null>;
+  ): Promise<Accepted<WebhookEndpoint> | null>;
   /** With its deliveries. False: there is none, or (with a version) another. */
   deleteWebhookEndpoint(
     tenantId: string,

@@ -1,4 +1,6 @@
 import type {
+  Accepted,
+  IdempotencyKey,
   NewWebhookEndpoint,
   NewWebhookSecret,
   WebhookEndpointUpdate,
@@ -7,11 +9,29 @@ import { CygniError, preconditionError } from '../errors.ts';
 import { idSchema } from '../model/names.ts';
 import type { PageRequest } from '../model/page.ts';
 import type { WebhookEndpoint } from '../model/webhook.ts';
-import { checkCursor, isoNow, keyOf, listPage, record, type StoreState } from './store-state.ts';
+import {
+  checkCursor,
+  findReplay,
+  isoNow,
+  keyOf,
+  listPage,
+  record,
+  rememberKey,
+  type StoreState,
+} from './store-state.ts';
 
 export function webhookMethods(state: StoreState) {
   const { endpoints } = state;
   const find = (tenantId: string, id: string) => endpoints.get(keyOf(tenantId, id)) ?? null;
+
+  /** What a request with this key made before, as it is now. */
+  function replay(tenantId: string, idempotency: IdempotencyKey | null) {
+    const made = idempotency && findReplay(state, tenantId, idempotency);
+    if (!made) return null;
+    const resource = find(tenantId, made);
+    if (!resource) throw new CygniError('not_found', 'what this request made is gone');
+    return { resource, replayed: true };
+  }
 
   function change(
     endpoint: WebhookEndpoint,
@@ -29,8 +49,14 @@ export function webhookMethods(state: StoreState) {
   }
 
   return {
-    addWebhookEndpoint(endpoint: NewWebhookEndpoint, maximum: number): WebhookEndpoint {
+    addWebhookEndpoint(
+      endpoint: NewWebhookEndpoint,
+      maximum: number,
+      idempotency: IdempotencyKey | null,
+    ): Accepted<WebhookEndpoint> {
       const { tenantId, id, url, description, eventTypes, secret } = endpoint;
+      const before = replay(tenantId, idempotency);
+      if (before) return before;
       const own = [...endpoints.values()].filter((each) => each.tenantId === tenantId);
       if (own.length >= maximum) {
         const message = `there are ${maximum} webhook endpoints, and no more fit`;
@@ -43,11 +69,12 @@ export function webhookMethods(state: StoreState) {
         ...{ version: 1, createdAt: now, updatedAt: now },
       };
       endpoints.set(keyOf(tenantId, id), added);
+      if (idempotency) rememberKey(state, tenantId, idempotency, id);
       record(state, {
         ...{ tenantId, type: 'webhook_endpoint.created', subject: id },
         data: { eventTypes },
       });
-      return added;
+      return { resource: added, replayed: false };
     },
 
     getWebhookEndpoint: find,
@@ -76,13 +103,18 @@ export function webhookMethods(state: StoreState) {
       tenantId: string,
       id: string,
       { overlapSeconds, ...secret }: NewWebhookSecret,
-    ): WebhookEndpoint | null {
+      idempotency: IdempotencyKey | null,
+    ): Accepted<WebhookEndpoint> | null {
       const endpoint = find(tenantId, id);
       if (!endpoint) return null;
+      const done = replay(tenantId, idempotency);
+      if (done) return done;
+      if (idempotency) rememberKey(state, tenantId, idempotency, id);
       const expiresAt = new Date(state.now() + overlapSeconds * 1000).toISOString();
       const before = endpoint.secrets.slice(0, 1).map((each) => ({ ...each, expiresAt }));
       const secrets = [{ ...secret, expiresAt: null }, ...before];
-      return change(endpoint, { secrets }, 'webhook_endpoint.secret_rotated');
+      const rotated = change(endpoint, { secrets }, 'webhook_endpoint.secret_rotated');
+      return { resource: rotated, replayed: false };
     },
 
     deleteWebhookEndpoint(tenantId: string, id: string, version: number | null): boolean {

@@ -3,7 +3,6 @@ import { type Call, SPEC_VERSION } from '../contracts/call.ts';
 import type {
   BudgetChange,
   DispatchOptions,
-  NewSource,
   PruneOptions,
   Store,
   SweepOptions,
@@ -11,7 +10,6 @@ import type {
 import { abortedError, CygniError } from '../errors.ts';
 import { idSchema } from '../model/names.ts';
 import type { PageRequest } from '../model/page.ts';
-import type { Source } from '../model/source.ts';
 import { openAccount, setBudget, underLimit } from './store-accounts.ts';
 import { buildMethods } from './store-builds.ts';
 import { deliveryMethods } from './store-deliveries.ts';
@@ -20,7 +18,8 @@ import { dispatchBuilds } from './store-dispatch.ts';
 import { beginArchive, completeArchive } from './store-log-archives.ts';
 import { pruneState } from './store-retention.ts';
 import { serviceMethods } from './store-services.ts';
-import { checkCursor, isoNow, keyOf, listPage, record, type StoreState } from './store-state.ts';
+import { sourceMethods } from './store-sources.ts';
+import { checkCursor, listPage, type StoreState } from './store-state.ts';
 import { sweepState } from './store-sweep.ts';
 import { webhookMethods } from './store-webhooks.ts';
 
@@ -71,6 +70,7 @@ export function createMemoryStore(options: MemoryStoreOptions = {}): Store {
     };
   }
 
+  const sources = sourceMethods(state);
   const builds = buildMethods(state);
   const deployments = deploymentMethods(state);
   const services = serviceMethods(state);
@@ -86,23 +86,8 @@ export function createMemoryStore(options: MemoryStoreOptions = {}): Store {
     },
     ping: atomic(() => {}),
 
-    addSource: atomic((source: NewSource): Source => {
-      const key = keyOf(source.tenantId, source.id);
-      const existing = state.sources.get(key);
-      if (existing && (existing.key !== source.key || existing.sha256 !== source.sha256)) {
-        throw new CygniError('conflict', `there is another source ${source.id}`);
-      }
-      if (existing) return existing;
-      const added = { ...source, git: source.git ?? null, createdAt: isoNow(state) };
-      state.sources.set(key, added);
-      const { tenantId, id, sizeBytes, sha256 } = source;
-      const data = { sizeBytes, sha256, ...(source.git && { commit: source.git.commit }) };
-      record(state, { tenantId, type: 'source.added', subject: id, data });
-      return added;
-    }),
-    getSource: atomic(
-      (tenantId: string, id: string) => state.sources.get(keyOf(tenantId, id)) ?? null,
-    ),
+    addSource: atomic(sources.addSource),
+    getSource: atomic(sources.getSource),
 
     acceptBuild: atomic(builds.acceptBuild),
     getBuild: atomic(builds.getBuild),

@@ -1,15 +1,17 @@
 import type { Call } from '../contracts/call.ts';
 import type { DeployableRevision } from '../contracts/deployer.ts';
 import type { Revision } from '../model/deployment.ts';
+import { requireReadable } from '../sealing/variables.ts';
 import type { PlatformContext } from './context.ts';
 import { retryWhileUnavailable } from './retry.ts';
 
-/** A revision with what a deployer needs to pull and run it. */
+/** A revision with what a deployer needs to pull and run it. @throws `integrity` where its environment cannot be read */
 export async function deployableRevision(
   { registry }: PlatformContext,
   revision: Revision,
   call: Call,
 ): Promise<DeployableRevision> {
+  const environment = requireReadable(revision.environment);
   const credentials = await retryWhileUnavailable(call.signal, () =>
     registry.credentials(revision.repository, ['pull'], call),
   );
@@ -24,7 +26,7 @@ export async function deployableRevision(
       credentials,
     },
     digest: revision.digest,
-    environment: revision.environment,
+    environment,
     arguments: revision.arguments,
     healthCheck: revision.healthCheck,
   };

@@ -148,8 +148,14 @@ async function returnTraffic(
   call: Call,
 ): Promise<void> {
   const key = { tenantId: stable.tenantId, service: stable.service };
-  const deployable = await deployableRevision(context, stable, call);
-  await retryWhileUnavailable(call.signal, () => context.deployer.apply(deployable, call));
+  try {
+    const deployable = await deployableRevision(context, stable, call);
+    await retryWhileUnavailable(call.signal, () => context.deployer.apply(deployable, call));
+  } catch (err) {
+    if (!isCygniError(err, 'integrity')) throw err;
+    // It cannot be started again, but what of it runs still serves better than what is sick.
+    call.log.error({ err, ...key }, 'the stable revision gets the traffic as it runs');
+  }
   await context.deployer.route(key, [{ revision: stable.number, percent: 100 }], call);
 }
 

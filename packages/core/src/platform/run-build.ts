@@ -5,6 +5,7 @@ import { abortedError, isCygniError } from '../errors.ts';
 import type { Build, BuiltImage, CacheUse } from '../model/build.ts';
 import { repositoryOf } from '../model/names.ts';
 import { createRedactor } from '../redaction/create-redactor.ts';
+import { requireReadable } from '../sealing/variables.ts';
 import { inPhase } from './build-spans.ts';
 import { lastWords, type PlatformContext } from './context.ts';
 import type { Lease } from './lease.ts';
@@ -111,7 +112,7 @@ async function prepareJob(
     },
     dockerfile: build.dockerfile,
     target: build.target,
-    buildArguments: build.buildArguments,
+    buildArguments: requireReadable(build.buildArguments),
     machine: build.machine,
     timeoutSeconds: build.timeoutSeconds,
     destination: { host: registry.host, repository, insecure: registry.insecure, credentials },
@@ -198,10 +199,12 @@ async function setTags(
 
 function failureOf(error: unknown, call: Call): BuildVerdict {
   call.log.error({ err: error }, 'build failed for a reason of the platform');
+  return { status: 'failed', reason: 'platform_error', message: messageOf(error) };
+}
+
+function messageOf(error: unknown): string {
+  // Here the owner may be able to help: by giving the value of a build argument again.
+  if (isCygniError(error, 'integrity')) return error.message;
   const unavailable = isCygniError(error, 'unavailable') || isCygniError(error, 'timeout');
-  return {
-    status: 'failed',
-    reason: 'platform_error',
-    message: unavailable ? 'a part of the platform was out of reach' : 'the platform failed',
-  };
+  return unavailable ? 'a part of the platform was out of reach' : 'the platform failed';
 }

@@ -1,20 +1,35 @@
 import { randomUUID } from 'node:crypto';
 import type { Call } from '../contracts/call.ts';
 import type { GitLocation } from '../contracts/source-fetcher.ts';
+import type { IdempotencyKey } from '../contracts/store.ts';
 import { CygniError } from '../errors.ts';
 import type { GitOrigin, Source } from '../model/source.ts';
+import { blindKey } from './blind-key.ts';
 import { lastWords, type PlatformContext } from './context.ts';
 
 const gzipMagic = [0x1f, 0x8b];
 
 export interface Sources {
-  /** Streams a gzip-compressed tar archive in. @throws `too_large`, `invalid_input` if it is not gzip */
-  upload(tenantId: string, body: AsyncIterable<Uint8Array>, call: Call): Promise<Source>;
+  /**
+   * Streams a gzip-compressed tar archive in. Its hash takes the place of the fingerprint.
+   * @throws `too_large`, `invalid_input` if it is not gzip, `idempotency_mismatch`
+   */
+  upload(
+    tenantId: string,
+    body: AsyncIterable<Uint8Array>,
+    idempotency: IdempotencyKey | null,
+    call: Call,
+  ): Promise<Source>;
   /**
    * Reads a public git repository, and records the commit that was read.
-   * @throws what {@link SourceFetcher.fetchGit} throws; `unsupported` where the server reads none
+   * @throws what {@link SourceFetcher.fetchGit} throws; `unsupported` where the server reads none; `idempotency_mismatch`
    */
-  fetchGit(tenantId: string, location: GitLocation, call: Call): Promise<Source>;
+  fetchGit(
+    tenantId: string,
+    location: GitLocation,
+    idempotency: IdempotencyKey | null,
+    call: Call,
+  ): Promise<Source>;
   /** @throws `not_found` */
   get(tenantId: string, id: string, call: Call): Promise<Source>;
 }
@@ -26,6 +41,7 @@ export function createSources(context: PlatformContext): Sources {
     tenantId: string,
     archive: AsyncIterable<Uint8Array>,
     git: GitOrigin | null,
+    idempotency: IdempotencyKey | null,
     call: Call,
   ): Promise<Source> {
     const id = randomUUID();
@@ -35,8 +51,17 @@ export function createSources(context: PlatformContext): Sources {
       ifAbsent: artifacts.supports.ifAbsent,
     };
     const { sizeBytes, sha256 } = await artifacts.put(key, archive, limits, call);
+    // What was uploaded cannot be told from its request before it is here.
+    const request = git ? idempotency : idempotency && { ...idempotency, fingerprint: sha256 };
     try {
-      return await store.addSource({ id, tenantId, key, sizeBytes, sha256, git }, call);
+      const { resource } = await store.addSource(
+        { id, tenantId, key, sizeBytes, sha256, git },
+        blindKey(request),
+        call,
+      );
+      // A request before this one has made it.
+      if (resource.key !== key) await artifacts.delete(key, lastWords(call.log));
+      return resource;
     } catch (error) {
       await artifacts.delete(key, lastWords(call.log));
       throw error;
@@ -44,13 +69,15 @@ export function createSources(context: PlatformContext): Sources {
   }
 
   return {
-    upload: (tenantId, body, call) => keep(tenantId, requireGzip(body), null, call),
-    async fetchGit(tenantId, location, call) {
+    upload: (tenantId, body, idempotency, call) =>
+      keep(tenantId, requireGzip(body), null, idempotency, call),
+    async fetchGit(tenantId, location, idempotency, call) {
       if (!sourceFetcher) {
         throw new CygniError('unsupported', 'this server reads no git repositories');
       }
       await using fetched = await sourceFetcher.fetchGit(location, call);
-      return await keep(tenantId, fetched.archive, { ...location, commit: fetched.commit }, call);
+      const git = { ...location, commit: fetched.commit };
+      return await keep(tenantId, fetched.archive, git, idempotency, call);
     },
     async get(tenantId, id, call) {
       const source = await store.getSource(tenantId, id, call);

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import type { Call } from '../contracts/call.ts';
 import type { EndpointSupport } from '../contracts/notifier.ts';
+import type { IdempotencyKey } from '../contracts/store.ts';
 import { CygniError, preconditionError } from '../errors.ts';
 import type { Page, PageRequest } from '../model/page.ts';
 import type {
@@ -10,6 +11,7 @@ import type {
   WebhookEndpointChanges,
   WebhookEndpointRequest,
 } from '../model/webhook.ts';
+import { blindKey } from './blind-key.ts';
 import type { PlatformContext } from './context.ts';
 
 const maximumEndpoints = 20;
@@ -22,10 +24,14 @@ export interface EndpointWithSecret {
 
 /** Endpoints of tenants. All may throw `unsupported`, where no notifier sends to endpoints. */
 export interface Webhooks {
-  /** @throws `invalid_input` where events may not be sent there; `conflict` where there are 20 already */
+  /**
+   * A repeated request gets the endpoint as it is now, with its present secret.
+   * @throws `invalid_input` where events may not be sent there; `conflict` where there are 20 already; `idempotency_mismatch`
+   */
   create(
     tenantId: string,
     request: WebhookEndpointRequest,
+    idempotency: IdempotencyKey | null,
     call: Call,
   ): Promise<EndpointWithSecret>;
   /** @throws `not_found` */
@@ -39,11 +45,12 @@ export interface Webhooks {
     version: number | null,
     call: Call,
   ): Promise<WebhookEndpoint>;
-  /** @throws `not_found` */
+  /** A repeated request gets the endpoint's present secret. @throws `not_found`, `idempotency_mismatch` */
   rotateSecret(
     tenantId: string,
     id: string,
     request: RotateSecretRequest,
+    idempotency: IdempotencyKey | null,
     call: Call,
   ): Promise<EndpointWithSecret>;
   /** @throws `not_found`; `precondition_failed` unless `version` is its version, or null */
@@ -95,13 +102,16 @@ export function createWebhooks({ store, notifiers }: PlatformContext): Webhooks 
   }
 
   return {
-    async create(tenantId, { url, description, eventTypes }, call) {
+    async create(tenantId, { url, description, eventTypes }, idempotency, call) {
       support().checkUrl(url);
       const endpoint = { id: randomUUID(), tenantId, url, description, eventTypes };
-      const secret = newSecret();
-      return withSecret(
-        await store.addWebhookEndpoint({ ...endpoint, secret }, maximumEndpoints, call),
+      const { resource } = await store.addWebhookEndpoint(
+        { ...endpoint, secret: newSecret() },
+        maximumEndpoints,
+        blindKey(idempotency),
+        call,
       );
+      return withSecret(resource);
     },
     get,
     async list(tenantId, page, call) {
@@ -120,11 +130,12 @@ export function createWebhooks({ store, notifiers }: PlatformContext): Webhooks 
       if (!endpoint) throw new CygniError('not_found', `no webhook endpoint ${id}`);
       return endpoint;
     },
-    async rotateSecret(tenantId, id, { overlapSeconds }, call) {
+    async rotateSecret(tenantId, id, { overlapSeconds }, idempotency, call) {
       const secret = { ...newSecret(), overlapSeconds };
-      const endpoint = await store.rotateWebhookSecret(tenantId, id, secret, call);
-      if (!endpoint) throw new CygniError('not_found', `no webhook endpoint ${id}`);
-      return withSecret(endpoint);
+      const key = blindKey(idempotency);
+      const rotated = await store.rotateWebhookSecret(tenantId, id, secret, key, call);
+      if (!rotated) throw new CygniError('not_found', `no webhook endpoint ${id}`);
+      return withSecret(rotated.resource);
     },
     async delete(tenantId, id, version, call) {
       if (await store.deleteWebhookEndpoint(tenantId, id, version, call)) return;

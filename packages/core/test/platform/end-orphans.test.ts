@@ -148,7 +148,7 @@ describe('whether a run is orphaned', () => {
         const call = testCall();
         const [id, sourceId] = [randomUUID(), randomUUID()];
         const source = { id: sourceId, tenantId: tenant, key: 'k', sizeBytes: 1, sha256: 's' };
-        await store.addSource(source, call);
+        await store.addSource(source, null, call);
         const build = {
           ...{ id, tenantId: tenant, sourceId, repository: 'site', tags: [], target: null },
           ...{ dockerfile: 'Dockerfile', buildArguments: {}, machine: 'small' as const },

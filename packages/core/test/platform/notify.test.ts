@@ -48,7 +48,12 @@ describe('a tenant’s endpoint', () => {
   it('is told of each event, from its own beginning to the end of a build', async () => {
     const notifier = scripted(async () => delivered);
     await using test = await startPlatform({ notifiers: [notifier] });
-    const { endpoint, secret } = await test.platform.webhooks.create('acme', request, testCall());
+    const { endpoint, secret } = await test.platform.webhooks.create(
+      'acme',
+      request,
+      null,
+      testCall(),
+    );
     expect(secret).toBe(`whsec_${endpoint.secrets[0]?.id}`);
     await test.build('acme');
     await test.build('other');
@@ -75,7 +80,7 @@ describe('a tenant’s endpoint', () => {
     const store = createMemoryStore({ now: () => new Date(Date.now() + ahead) });
     const notifier = scripted(async () => refused);
     await using test = await startPlatform({ store, notifiers: [notifier] });
-    const { endpoint } = await test.platform.webhooks.create('acme', request, testCall());
+    const { endpoint } = await test.platform.webhooks.create('acme', request, null, testCall());
     for (let count = 1; count <= 10; count += 1) {
       const [record] = await test.until(async () => {
         const all = await deliveriesOf(test, endpoint.id);
@@ -105,7 +110,7 @@ describe('a tenant’s endpoint', () => {
     const notifier = scripted(async () => answer);
     await using test = await startPlatform({ notifiers: [notifier] });
     const { webhooks } = test.platform;
-    const { endpoint } = await webhooks.create('acme', request, testCall());
+    const { endpoint } = await webhooks.create('acme', request, null, testCall());
     const disabled = await test.until(async () => {
       const found = await webhooks.get('acme', endpoint.id, testCall());
       return found.disabledReason === null ? undefined : found;
@@ -127,8 +132,8 @@ describe('a tenant’s endpoint', () => {
     });
     await using test = await startPlatform({ notifiers: [notifier] });
     const { webhooks } = test.platform;
-    await webhooks.create('acme', { ...request, url: 'https://hangs.test/' }, testCall());
-    const { endpoint } = await webhooks.create('acme', request, testCall());
+    await webhooks.create('acme', { ...request, url: 'https://hangs.test/' }, null, testCall());
+    const { endpoint } = await webhooks.create('acme', request, null, testCall());
     for (let count = 0; count < 4; count += 1) await test.build('acme');
     const records = await test.until(async () => {
       const all = await deliveriesOf(test, endpoint.id);
@@ -149,7 +154,7 @@ describe('a tenant’s endpoint', () => {
     );
     const working = scripted(async () => delivered);
     const first = await startPlatform({ store, notifiers: [hanging] });
-    const { endpoint } = await first.platform.webhooks.create('acme', request, testCall());
+    const { endpoint } = await first.platform.webhooks.create('acme', request, null, testCall());
     await first.until(async () => (hanging.notices.length > 0 ? true : undefined));
     await first.platform.stop();
     await using second = await startPlatform({ store, notifiers: [working] });
@@ -159,7 +164,7 @@ describe('a tenant’s endpoint', () => {
 
   it('is not there where no notifier sends to endpoints', async () => {
     await using test = await startPlatform();
-    const created = test.platform.webhooks.create('acme', request, testCall());
+    const created = test.platform.webhooks.create('acme', request, null, testCall());
     await expect(created).rejects.toMatchObject({ code: 'unsupported' });
   });
 });
@@ -188,7 +193,7 @@ describe('a notifier with a target of its own', () => {
       { endpoints: true },
     );
     await using test = await startPlatform({ notifiers: [notifier] });
-    const { endpoint } = await test.platform.webhooks.create('acme', request, testCall());
+    const { endpoint } = await test.platform.webhooks.create('acme', request, null, testCall());
     const [record] = await tried(test, endpoint.id, 1);
     expect(record).toMatchObject({ state: 'PENDING', lastError: 'the notifier failed' });
   });

@@ -1,6 +1,7 @@
 import { gitSourceRequestSchema, idSchema, sourceSchema } from '@cygni/core';
 import { z } from 'zod';
 import { exampleGitSource, exampleSource } from '../examples.ts';
+import { actOnce } from '../idempotency.ts';
 import { defineOperation } from '../operation.ts';
 
 const tag = 'Sources';
@@ -12,6 +13,7 @@ const uploadSource = defineOperation({
   tag,
   summary: 'Upload a source archive',
   scope: 'builds:write',
+  idempotent: true,
   upload: {
     mediaTypes: ['application/gzip', 'application/x-gzip'],
     description: 'A tar archive, compressed by gzip.',
@@ -23,9 +25,13 @@ const uploadSource = defineOperation({
     example: exampleSource,
     headers: { Location: 'Where the source is.' },
   },
-  problems: [],
-  async answer({ platform, principal, call, request, mount }) {
-    const source = await platform.sources.upload(principal.tenantId, request, call);
+  problems: [409, 422],
+  async answer(exchange) {
+    const { platform, principal, call, request, mount } = exchange;
+    const upload = { route: 'POST /v1/sources', body: null };
+    const source = await actOnce(exchange, upload, (idempotency) =>
+      platform.sources.upload(principal.tenantId, request, idempotency, call),
+    );
     return { status: 201, body: source, headers: { Location: `${mount}/v1/sources/${source.id}` } };
   },
 });
@@ -39,6 +45,7 @@ const fetchSource = defineOperation({
   description:
     'Over https only, without submodules. The commit that the ref means is recorded; a build of the source is a build of that commit.',
   scope: 'builds:write',
+  idempotent: true,
   body: gitSourceRequestSchema,
   success: {
     status: 201,
@@ -47,10 +54,14 @@ const fetchSource = defineOperation({
     example: exampleGitSource,
     headers: { Location: 'Where the source is.' },
   },
-  problems: [413, 501],
+  problems: [409, 413, 422, 501],
   example: { body: { git: { url: exampleGitSource.git.url, ref: exampleGitSource.git.ref } } },
-  async answer({ platform, principal, call, mount }, { body }) {
-    const source = await platform.sources.fetchGit(principal.tenantId, body.git, call);
+  async answer(exchange, { body }) {
+    const { platform, principal, call, mount } = exchange;
+    const request = { route: 'POST /v1/sources:fetch', body };
+    const source = await actOnce(exchange, request, (idempotency) =>
+      platform.sources.fetchGit(principal.tenantId, body.git, idempotency, call),
+    );
     return { status: 201, body: source, headers: { Location: `${mount}/v1/sources/${source.id}` } };
   },
 });

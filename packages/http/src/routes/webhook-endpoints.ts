@@ -8,6 +8,7 @@ import {
 import { z } from 'zod';
 import { entityTag, expectedBy } from '../entity-tag.ts';
 import { exampleEndpoint, exampleSecret } from '../examples.ts';
+import { actOnce } from '../idempotency.ts';
 import { defineOperation } from '../operation.ts';
 import { answerPage, pageQuerySchema, pageSchema } from '../page.ts';
 import {
@@ -47,6 +48,7 @@ const createEndpoint = defineOperation({
   description:
     'By the rules of Standard Webhooks, signed with the secret that this answer shows. The first event that is sent is the endpoint’s own `webhook_endpoint.created`.',
   scope: 'webhooks:write',
+  idempotent: true,
   body: webhookEndpointRequestSchema,
   success: {
     status: 201,
@@ -54,10 +56,14 @@ const createEndpoint = defineOperation({
     ...secretResponse,
     headers: { ...headers, Location: 'Where the endpoint is.' },
   },
-  problems: [409, 501],
+  problems: [409, 422, 501],
   example: { body: { url: exampleEndpoint.url, eventTypes: exampleEndpoint.eventTypes } },
-  async answer({ platform, principal, call, mount }, { body }) {
-    const made = await platform.webhooks.create(principal.tenantId, body, call);
+  async answer(exchange, { body }) {
+    const { platform, principal, call, mount } = exchange;
+    const request = { route: 'POST /v1/webhook-endpoints', body };
+    const made = await actOnce(exchange, request, (idempotency) =>
+      platform.webhooks.create(principal.tenantId, body, idempotency, call),
+    );
     const Location = `${mount}/v1/webhook-endpoints/${made.endpoint.id}`;
     return {
       status: 201,
@@ -101,13 +107,18 @@ const rotateSecret = defineOperation({
   summary: 'Give an endpoint a new secret',
   description: 'For a while, messages are signed with both.',
   scope: 'webhooks:write',
+  idempotent: true,
   parameters,
   body: rotateSecretRequestSchema,
   success: { status: 200, description: 'With the new secret.', ...secretResponse, headers },
-  problems: [404, 501],
+  problems: [404, 409, 422, 501],
   example: { ...example, body: { overlapSeconds: 3_600 } },
-  async answer({ platform, principal, call }, { parameters: { id }, body }) {
-    const made = await platform.webhooks.rotateSecret(principal.tenantId, id, body, call);
+  async answer(exchange, { parameters: { id }, body }) {
+    const { platform, principal, call } = exchange;
+    const route = `POST /v1/webhook-endpoints/${id}:rotate-secret`;
+    const made = await actOnce(exchange, { route, body }, (idempotency) =>
+      platform.webhooks.rotateSecret(principal.tenantId, id, body, idempotency, call),
+    );
     return { status: 200, body: viewNewSecret(made), headers: secretHeaders(made.endpoint) };
   },
 });

@@ -84,6 +84,18 @@ describe('/openapi.json', () => {
     `);
   });
 
+  it('takes an Idempotency-Key wherever a repeated POST would make a second thing', async () => {
+    const { operations } = await documented();
+    const without = operations.filter(
+      ({ method, parameters }) =>
+        method === 'post' && !parameters.some(({ name }) => name === 'idempotency-key'),
+    );
+    expect(without.map(({ operationId }) => operationId).sort()).toEqual([
+      'cancelBuild',
+      'redeliverWebhook',
+    ]);
+  });
+
   it('shows answers that are what it says of them', async () => {
     const { operations, findFaults } = await documented();
     for (const operation of operations) {

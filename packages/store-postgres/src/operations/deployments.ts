@@ -21,7 +21,7 @@ import { statement } from '../statement.ts';
 import { budgetExceeded, ensureAccount, readAccount, reserve } from './accounts.ts';
 import { ending } from './ending.ts';
 import { eventOf } from './events.ts';
-import { findReplay } from './idempotency.ts';
+import { takeKey } from './idempotency.ts';
 
 /** Of `deployment`, under the model's names. */
 export const deploymentColumns = `
@@ -51,17 +51,6 @@ const listOfService = statement(
     WHERE tenant_id = $1 AND (created_at, id) < ($2::timestamptz, $3::uuid) AND service = $5
     ORDER BY created_at DESC, id DESC
     LIMIT $4`,
-);
-
-/** No row: the key is in use. A second request with it waits here for the first one's end. */
-const takeKey = statement(
-  'deployment-key',
-  `INSERT INTO cygni.idempotency AS known (tenant_id, route, key, fingerprint, resource_id, expires_at)
-   VALUES ($1, $2, $3, $4, $5, now() + $6::integer * interval '1 second')
-   ON CONFLICT (tenant_id, route, key) DO UPDATE
-      SET fingerprint = excluded.fingerprint, resource_id = excluded.resource_id, expires_at = excluded.expires_at
-    WHERE known.expires_at <= now()
-   RETURNING key`,
 );
 
 /** Makes the service if it is missing, and locks it, which puts its deployments in order. */
@@ -222,16 +211,8 @@ export function deploymentOperations(
     const { id, tenantId, service, target } = deployment;
     const isRollback = 'rollbackTo' in target;
     return database.transaction(async (session) => {
-      if (idempotency) {
-        const { route, key, fingerprint, retainSeconds } = idempotency;
-        const values = [tenantId, route, key, fingerprint, id, retainSeconds];
-        const [taken] = await session.run(takeKey, values);
-        if (!taken) {
-          const made = await findReplay(session.run, tenantId, idempotency);
-          if (made) return { replayOf: made };
-          throw new CygniError('unavailable', 'the idempotency record expired just now');
-        }
-      }
+      const made = idempotency && (await takeKey(session.run, tenantId, idempotency, id));
+      if (made) return { replayOf: made };
       const { revision, position } = await place(session, deployment);
       const [row] = await session.run(add, [
         tenantId,

@@ -9,6 +9,7 @@ import {
 import type { Database } from '../database.ts';
 import { parseRow } from '../rows.ts';
 import { statement } from '../statement.ts';
+import { takeKey } from './idempotency.ts';
 
 const columns =
   'id, tenant_id AS "tenantId", key, size_bytes AS "sizeBytes", sha256, git, created_at AS "createdAt"';
@@ -47,13 +48,21 @@ export async function getSource(
 
 export function sourceOperations(database: Database): Pick<Store, 'addSource' | 'getSource'> {
   return {
-    async addSource(source, call) {
+    async addSource(source, idempotency, call) {
       const { tenantId, id, key, sizeBytes, sha256, git } = source;
       const values = [tenantId, id, key, sizeBytes, sha256, git ? JSON.stringify(git) : null];
-      const [row] = await database.run(add, values, call);
-      if (row) return parseRow(sourceSchema, row);
-      const existing = await getSource(database, tenantId, id, call);
-      if (existing?.key === key && existing.sha256 === sha256) return existing;
+      const { made, row } = idempotency
+        ? await database.transaction(async ({ run }) => {
+            const replayOf = await takeKey(run, tenantId, idempotency, id);
+            return { made: replayOf, row: replayOf ? undefined : (await run(add, values))[0] };
+          }, call)
+        : { made: null, row: (await database.run(add, values, call))[0] };
+      if (row) return { resource: parseRow(sourceSchema, row), replayed: false };
+      const resource = await getSource(database, tenantId, made ?? id, call);
+      if (made && !resource) throw new CygniError('not_found', 'what this request made is gone');
+      if (resource && (made || (resource.key === key && resource.sha256 === sha256))) {
+        return { resource, replayed: true };
+      }
       throw new CygniError('conflict', `there is another source ${id}`);
     },
     getSource: (tenantId, id, call) => getSource(database, tenantId, id, call),

@@ -1,4 +1,6 @@
 import {
+  type Accepted,
+  type Call,
   CygniError,
   idSchema,
   pageOf,
@@ -11,6 +13,7 @@ import type { Database } from '../database.ts';
 import { positionOf } from '../pages.ts';
 import { parseRow, type Row } from '../rows.ts';
 import { statement } from '../statement.ts';
+import { takeKey } from './idempotency.ts';
 
 const fields = {
   id: 'id',
@@ -139,16 +142,29 @@ export function webhookEndpointOperations(database: Database): Pick<Store, Metho
     return row ? endpointOf(row) : null;
   };
 
+  async function replay(
+    tenantId: string,
+    id: string,
+    call: Call,
+  ): Promise<Accepted<WebhookEndpoint>> {
+    const resource = await getWebhookEndpoint(tenantId, id, call);
+    if (!resource) throw new CygniError('not_found', 'what this request made is gone');
+    return { resource, replayed: true };
+  }
+
   return {
-    async addWebhookEndpoint(endpoint, maximum, call) {
+    async addWebhookEndpoint(endpoint, maximum, idempotency, call) {
       const { tenantId, id, url, description, eventTypes, secret } = endpoint;
       const values = [tenantId, id, url, description, eventTypes, secret.id, secret.keyId, maximum];
-      const row = await database.transaction(async (session) => {
-        await session.run(lock, [tenantId]);
-        return (await session.run(add, values))[0];
+      const made = await database.transaction(async ({ run }) => {
+        const replayOf = idempotency && (await takeKey(run, tenantId, idempotency, id));
+        if (replayOf) return replayOf;
+        await run(lock, [tenantId]);
+        const [row] = await run(add, values);
+        if (row) return endpointOf(row);
+        throw new CygniError('conflict', `there are ${maximum} webhook endpoints, and no more fit`);
       }, call);
-      if (row) return endpointOf(row);
-      throw new CygniError('conflict', `there are ${maximum} webhook endpoints, and no more fit`);
+      return typeof made === 'string' ? replay(tenantId, made, call) : accepted(made);
     },
 
     getWebhookEndpoint,
@@ -173,11 +189,20 @@ export function webhookEndpointOperations(database: Database): Pick<Store, Metho
       throw preconditionError();
     },
 
-    async rotateWebhookSecret(tenantId, id, secret, call) {
+    async rotateWebhookSecret(tenantId, id, secret, idempotency, call) {
       if (!idSchema.safeParse(id).success) return null;
       const values = [tenantId, id, secret.id, secret.keyId, secret.overlapSeconds];
-      const [row] = await database.run(rotate, values, call);
-      return row ? endpointOf(row) : null;
+      const made = await database.transaction(async ({ run }) => {
+        if (idempotency) {
+          // No key is taken for what is not there.
+          if (!(await run(read, [tenantId, id]))[0]) return null;
+          const replayOf = await takeKey(run, tenantId, idempotency, id);
+          if (replayOf) return replayOf;
+        }
+        const [row] = await run(rotate, values);
+        return row ? endpointOf(row) : null;
+      }, call);
+      return typeof made === 'string' ? replay(tenantId, made, call) : made && accepted(made);
     },
 
     async deleteWebhookEndpoint(tenantId, id, version, call) {
@@ -185,6 +210,10 @@ export function webhookEndpointOperations(database: Database): Pick<Store, Metho
       return (await database.run(remove, [tenantId, id, version], call)).length > 0;
     },
   };
+}
+
+function accepted(resource: WebhookEndpoint): Accepted<WebhookEndpoint> {
+  return { resource, replayed: false };
 }
 
 export function endpointOf(row: Row): WebhookEndpoint {

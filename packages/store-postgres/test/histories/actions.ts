@@ -65,7 +65,7 @@ export function createWorld(): World {
 
 export async function addSources({ sources }: World, store: Store): Promise<void> {
   for (const [tenantId, id] of sources) {
-    await store.addSource({ id, tenantId, key: 'k', sizeBytes: 1, sha256: 's' }, call);
+    await store.addSource({ id, tenantId, key: 'k', sizeBytes: 1, sha256: 's' }, null, call);
   }
 }
 

@@ -17,7 +17,7 @@ export const reservation: Reservation = {
 export async function acceptBuild(store: Store, changes: Partial<NewBuild> = {}): Promise<string> {
   const tenantId = changes.tenantId ?? 'acme';
   const source = { id: randomUUID(), tenantId, key: 'k', sizeBytes: 1, sha256: 's' };
-  await store.addSource(source, call);
+  await store.addSource(source, null, call);
   const build: NewBuild = {
     id: randomUUID(),
     tenantId,

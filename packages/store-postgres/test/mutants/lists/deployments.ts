@@ -5,7 +5,7 @@ const earlier = `AND NOT EXISTS (SELECT FROM cygni.deployments AS earlier
                           AND earlier.position < mine.position AND earlier.state IN ('QUEUED', 'RUNNING'))`;
 
 export const deployments: readonly Mutant[] = [
-  ...mutantsOf('deployment-key', [
+  ...mutantsOf('idempotency-take', [
     {
       find: `ON CONFLICT (tenant_id, route, key) DO UPDATE
       SET fingerprint = excluded.fingerprint, resource_id = excluded.resource_id, expires_at = excluded.expires_at
