@@ -15,6 +15,8 @@ const limitsSchema = z
     entries: z.int().positive().default(500_000),
     /** Unpacked bytes to one byte of archive; counted from the first 64 MiB on. */
     ratio: z.number().positive().default(200),
+    /** To unpack one archive: a context, a layer, what ADD unpacks. The build's own timeout may come first. */
+    unpackSeconds: z.number().positive().max(7_200).default(600),
     /** Of all base images that a build reads, and of the layers that it writes. */
     imageBytes: bytes.default(16 * 1024 ** 3),
     /** Of the log of one run; what comes after is dropped, with a visible mark. */

@@ -94,6 +94,15 @@ describe('the trace of a request', () => {
   });
 });
 
+/** Whether the span is linked to the other, in whose trace it is not. */
+function isLinked(from: ReadableSpan, to: ReadableSpan): boolean {
+  const { traceId, spanId } = to.spanContext();
+  expect(from.spanContext().traceId).not.toBe(traceId);
+  return from.links.some(({ context: { traceId: of, spanId: at } }) => {
+    return of === traceId && at === spanId;
+  });
+}
+
 describe('the trace of a build', () => {
   const pipeline = createScriptedPipeline(async ({ target }) =>
     target === 'sick'
@@ -112,6 +121,13 @@ describe('the trace of a build', () => {
       .getFinishedSpans()
       .find((span) => span.spanContext().spanId === link?.context.spanId);
     expect(sent).toMatchObject({ name: 'send', kind: SpanKind.PRODUCER });
+  });
+
+  it('is linked to the request that asked for it', async () => {
+    await using api = await startApi({ pipeline });
+    await acceptBuild(api);
+    const built = await ended(api, 'BUILD scripted');
+    expect(isLinked(built, await ended(api, 'POST /builds'))).toBe(true);
   });
 
   it('has its result and its parts, by the conventions for CI/CD', async () => {
@@ -157,5 +173,16 @@ describe('the trace of a build', () => {
     const roots = exporter.getFinishedSpans().filter((span) => !span.parentSpanContext);
     const names = new Set(roots.map(({ name }) => name));
     expect([...names].filter((name) => name.startsWith('store '))).toEqual([]);
+  });
+});
+
+describe('the trace of a deployment', () => {
+  it('is linked to the request that asked for it', async () => {
+    await using api = await startApi();
+    const image = { repository: 'hello', digest: knownDigest };
+    const body = { service: 'hello', image, rollout: { bakeSeconds: 0 } };
+    expect((await api.postJson('/v1/deployments', body, { traceparent })).status).toBe(202);
+    const ran = await ended(api, 'RUN scripted');
+    expect(isLinked(ran, await ended(api, 'POST /deployments'))).toBe(true);
   });
 });

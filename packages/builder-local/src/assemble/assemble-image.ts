@@ -45,7 +45,7 @@ export async function assembleImage(input: AssembleInput): Promise<BuiltImage> {
     created,
     store,
     layers: createLayerWriter({ ...input, store, epoch }),
-    limits: { bytes: limits.imageBytes, entries: limits.entries },
+    limits: { ...limits, bytes: limits.imageBytes },
     signal: call.signal,
   };
 

@@ -67,7 +67,7 @@ export function createLayerStore({ images, directory, limits, call }: LayerStore
     if (compression === 'bzip2' || compression === 'xz') {
       throw new BuildFault('image_pull', `a base image has a layer compressed by ${compression}`);
     }
-    const bounds = { bytes: limits.imageBytes, entries: limits.entries };
+    const bounds = { ...limits, bytes: limits.imageBytes };
     await readTar(readDecompressed(path, compression), bounds, onEntry, call.signal);
   };
 

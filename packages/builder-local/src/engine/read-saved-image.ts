@@ -27,7 +27,7 @@ export async function readSavedImage(
   const files = new Map<string, string>();
   const links = new Map<string, string>();
   await mkdir(directory);
-  const bounds = { bytes: limits.imageBytes, entries: limits.entries };
+  const bounds = { ...limits, bytes: limits.imageBytes };
   await readTar(
     createReadStream(archive),
     bounds,

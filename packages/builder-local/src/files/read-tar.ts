@@ -8,6 +8,8 @@ export interface TarLimits {
   /** Of the archive, unpacked. */
   readonly bytes: number;
   readonly entries: number;
+  /** From the first byte to the last entry. */
+  readonly unpackSeconds: number;
 }
 
 /**
@@ -30,7 +32,8 @@ export async function readTar(
     },
   });
   const entries = extract();
-  const feeding = pipeline(source, guard, entries, { signal });
+  const overdue = AbortSignal.timeout(limits.unpackSeconds * 1000);
+  const feeding = pipeline(source, guard, entries, { signal: AbortSignal.any([signal, overdue]) });
   // The loop below sees the same error; this one only must not go unhandled.
   feeding.catch(() => {});
   let count = 0;
@@ -46,6 +49,9 @@ export async function readTar(
     await feeding;
   } catch (error) {
     throwIfAborted(signal);
+    if (overdue.aborted) {
+      throw userError(`an archive takes longer than ${limits.unpackSeconds} s to unpack`, error);
+    }
     throw mapTarError(error);
   }
 }

@@ -34,7 +34,7 @@ export async function unpackArchive(
 
   await readTar(
     readDecompressed(archive, 'gzip'),
-    { bytes, entries: limits.entries },
+    { ...limits, bytes },
     async (header, body) => {
       const name = checkedName(header.name, spellings);
       if (name === '') return;

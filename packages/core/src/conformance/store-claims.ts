@@ -19,6 +19,19 @@ export function testClaims({ describe, it, expect }: TestFunctions, current: () 
       ]);
     });
 
+    it('tells with what request the build was accepted, each time', async () => {
+      const { store, dispatchedBuild, dispatchAll } = current();
+      const traceparent = `00-${'a'.repeat(32)}-${'b'.repeat(16)}-01`;
+      const id = await dispatchedBuild({ traceparent });
+      expect(await store.claimBuild(id, leaseSeconds, call)).toMatchObject({ traceparent });
+      await store.releaseBuild({ id, attempt: 1 }, { countAttempt: true }, call);
+      await dispatchAll();
+      expect(await store.claimBuild(id, leaseSeconds, call)).toMatchObject({ traceparent });
+      const other = await dispatchedBuild();
+      const claim = await store.claimBuild(other, leaseSeconds, call);
+      expect(claim).toMatchObject({ traceparent: null });
+    });
+
     it('is had by one of many', async () => {
       const { store, dispatchedBuild } = current();
       const id = await dispatchedBuild();

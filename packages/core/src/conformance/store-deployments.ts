@@ -239,9 +239,11 @@ export function testDeployments({ describe, it, expect }: TestFunctions, current
     it('has all that a rollout needs', async () => {
       const { store, deployed, queuedDeployment } = current();
       await deployed();
-      const id = await queuedDeployment();
+      const traceparent = `00-${'a'.repeat(32)}-${'b'.repeat(16)}-01`;
+      const id = await queuedDeployment({ traceparent });
       const claim = await store.claimDeployment(id, leaseSeconds, call);
       expect(claim).toMatchObject({
+        traceparent,
         deployment: { id, state: 'RUNNING', attempt: 1, revision: 2 },
         revision: { number: 2, digest },
         service: { name: 'site', stableRevision: 1 },
@@ -256,6 +258,7 @@ export function testDeployments({ describe, it, expect }: TestFunctions, current
         Array.from({ length: 10 }, () => store.claimDeployment(id, leaseSeconds, call)),
       );
       const [claim, ...others] = claims.filter((each) => each !== null);
+      expect(claim).toMatchObject({ traceparent: null });
       expect(others).toEqual([]);
       expect(claim?.stable).toBe(null);
     });

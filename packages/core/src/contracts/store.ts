@@ -62,7 +62,13 @@ export interface BudgetChange {
   readonly expected?: Account;
 }
 
-export interface NewBuild {
+/** What is accepted to be worked on later, elsewhere. */
+export interface NewWork {
+  /** The span of the request, in the form that W3C has given it: whoever claims the work gets it. Default: null. */
+  readonly traceparent?: string | null;
+}
+
+export interface NewBuild extends NewWork {
   readonly id: string;
   readonly tenantId: string;
   readonly sourceId: string;
@@ -94,6 +100,8 @@ export interface BuildClaim {
   /** How often it may be tried again after this attempt. Attempts given back uncounted do not lessen it. */
   readonly attemptsLeft: number;
   readonly run: UnfinishedRun;
+  /** That it was accepted with. */
+  readonly traceparent: string | null;
 }
 
 /**
@@ -149,7 +157,7 @@ export interface LogArchive {
   readonly lines: AsyncIterable<LogLine>;
 }
 
-export interface NewDeployment {
+export interface NewDeployment extends NewWork {
   readonly id: string;
   readonly tenantId: string;
   readonly service: string;
@@ -178,6 +186,8 @@ export interface DeploymentClaim {
   readonly service: Service;
   /** The revision that has the traffic until this deployment has succeeded. */
   readonly stable: Revision | null;
+  /** That it was accepted with. */
+  readonly traceparent: string | null;
 }
 
 export interface DeploymentFinish extends Settlement {

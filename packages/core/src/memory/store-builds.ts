@@ -50,7 +50,7 @@ export function buildMethods(state: StoreState) {
 
   return {
     acceptBuild(
-      build: NewBuild,
+      { traceparent = null, ...build }: NewBuild,
       reservation: Reservation,
       idempotency: IdempotencyKey | null,
     ): Accepted<Build> {
@@ -87,6 +87,7 @@ export function buildMethods(state: StoreState) {
         kind: 'build',
         resource,
         maximumAttempts,
+        traceparent,
         countedAttempts: 0,
         cancelRequested: false,
         leaseUntil: null,
@@ -125,7 +126,8 @@ export function buildMethods(state: StoreState) {
       work.run ??= { attempt: work.resource.attempt, beganAt: state.now(), logPosition: 0 };
       const { beganAt, ...run } = work.run;
       const ageSeconds = (state.now() - beganAt) / 1000;
-      return { build: work.resource, source, attemptsLeft, run: { ...run, ageSeconds } };
+      const { resource: build, traceparent } = work;
+      return { build, source, attemptsLeft, run: { ...run, ageSeconds }, traceparent };
     },
 
     heartbeatBuild: (fence: Fence, leaseSeconds: number): Heartbeat | null =>

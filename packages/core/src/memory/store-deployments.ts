@@ -172,6 +172,7 @@ export function deploymentMethods(state: StoreState) {
         kind: 'deployment',
         resource,
         maximumAttempts: state.maximumDeploymentAttempts,
+        traceparent: deployment.traceparent ?? null,
         countedAttempts: 0,
         cancelRequested: false,
         leaseUntil: null,
@@ -218,7 +219,8 @@ export function deploymentMethods(state: StoreState) {
       work.resource = { ...work.resource, ...claim(state, work, leaseSeconds) };
       const { service } = owner;
       const stable = owner.revisions[(service.stableRevision ?? 0) - 1] ?? null;
-      return { deployment: work.resource, revision, service, stable };
+      const { resource, traceparent } = work;
+      return { deployment: resource, revision, service, stable, traceparent };
     },
 
     heartbeatDeployment: (fence: Fence, leaseSeconds: number): Heartbeat | null =>

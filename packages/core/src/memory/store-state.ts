@@ -17,6 +17,7 @@ export interface Work<Resource extends Build | Deployment = Build | Deployment> 
   readonly kind: MessageKind;
   resource: Resource;
   readonly maximumAttempts: number;
+  readonly traceparent: string | null;
   countedAttempts: number;
   cancelRequested: boolean;
   leaseUntil: number | null;

@@ -1,13 +1,13 @@
-import type { Build } from '../model/build.ts';
+import type { BuildClaim } from '../contracts/store.ts';
 import type { PlatformContext } from './context.ts';
 import type { BuildPhase } from './metrics.ts';
 import type { BuildVerdict } from './run-build.ts';
-import { failSpan, inSpan } from './spans.ts';
+import { failSpan, inSpan, linksTo } from './spans.ts';
 
-/** One attempt at a build, in the words of OpenTelemetry's conventions for CI/CD. */
+/** One attempt at a build, in the words of OpenTelemetry's conventions for CI/CD, with a link to what asked for it. */
 export async function inBuildSpan(
   { pipeline }: PlatformContext,
-  build: Build,
+  { build, traceparent }: BuildClaim,
   work: () => Promise<BuildVerdict>,
 ): Promise<void> {
   const attributes = {
@@ -16,7 +16,8 @@ export async function inBuildSpan(
     'cicd.pipeline.run.id': build.id,
     'cygni.attempt': build.attempt,
   };
-  await inSpan(`BUILD ${pipeline.name}`, { attributes }, async (span) => {
+  const links = linksTo(traceparent);
+  await inSpan(`BUILD ${pipeline.name}`, { attributes, links }, async (span) => {
     const verdict = await work();
     span.setAttribute('cicd.pipeline.result', resultOf(verdict));
     if (verdict.status === 'failed') failSpan(span, verdict.reason);

@@ -41,7 +41,7 @@ export async function workOnBuild(
       },
       call,
     );
-    await inBuildSpan(context, build, async () => {
+    await inBuildSpan(context, claim, async () => {
       const verdict = await runBuild(context, claim, lease, call);
       const durationMs = runOf(context, claim).ageSeconds * 1000 + clock.monotonic() - startedAt;
       await finish(context, claim, verdict, durationMs, { ...call, signal: lease.signal });

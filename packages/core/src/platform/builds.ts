@@ -10,6 +10,7 @@ import { blindKey } from './blind-key.ts';
 import type { PlatformContext } from './context.ts';
 import { readLogArtifact } from './log-artifact.ts';
 import { createLogHub, type LogUpdate } from './log-hub.ts';
+import { currentTraceparent } from './spans.ts';
 
 export interface Builds {
   /** @throws `budget_exceeded`, `not_found` for the source, `idempotency_mismatch` */
@@ -73,6 +74,7 @@ export function createBuilds(context: PlatformContext): Builds {
             tenantId,
             target: request.target ?? null,
             maximumAttempts,
+            traceparent: currentTraceparent() ?? null,
           },
           { amount, currency: budget.currency, limit },
           blindKey(idempotency),

@@ -13,6 +13,7 @@ import { repositoryOf } from '../model/names.ts';
 import type { Page, PageRequest } from '../model/page.ts';
 import { blindKey } from './blind-key.ts';
 import type { PlatformContext } from './context.ts';
+import { currentTraceparent } from './spans.ts';
 
 export interface Deployments {
   /** @throws `budget_exceeded`, `not_found` for the build or image, `conflict` for a build without an image, `idempotency_mismatch` */
@@ -72,7 +73,7 @@ export function createDeployments(context: PlatformContext): Deployments {
     const reservation: Reservation = { amount, currency: budget.currency, limit };
     try {
       const accepted = await store.acceptDeployment(
-        deployment,
+        { ...deployment, traceparent: currentTraceparent() ?? null },
         reservation,
         blindKey(idempotency),
         call,

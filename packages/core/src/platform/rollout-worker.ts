@@ -9,7 +9,7 @@ import { deployableRevision } from './deployable-revision.ts';
 import { collectEvidence } from './evidence.ts';
 import { holdLease, type Lease } from './lease.ts';
 import { retryWhileUnavailable } from './retry.ts';
-import { inSpan } from './spans.ts';
+import { inSpan, linksTo } from './spans.ts';
 import { bake, type SickVerdict, watchUntilHealthy } from './watch-revision.ts';
 import { withFields } from './with-fields.ts';
 
@@ -41,7 +41,8 @@ export async function workOnDeployment(
       'cicd.pipeline.task.type': 'deploy',
       'cicd.pipeline.task.run.id': fence.id,
     };
-    await inSpan(`RUN ${context.deployer.name}`, { attributes }, () =>
+    const links = linksTo(claim.traceparent);
+    await inSpan(`RUN ${context.deployer.name}`, { attributes, links }, () =>
       rollOut(context, claim, lease, { ...call, signal: lease.signal }),
     );
   } catch (error) {

@@ -59,8 +59,8 @@ export function currentTraceparent(): string | undefined {
 }
 
 /** A link to the span that `traceparent` names; none if it names none. */
-export function linksTo(traceparent: string | undefined): readonly Link[] {
-  if (traceparent === undefined) return [];
+export function linksTo(traceparent: string | null | undefined): readonly Link[] {
+  if (!traceparent) return [];
   const extracted = propagation.extract(context.active(), { traceparent });
   const linked = trace.getSpanContext(extracted);
   return linked ? [{ context: linked }] : [];

@@ -7,6 +7,7 @@ import { logCompression } from './0006_log_compression.ts';
 import { runs } from './0007_runs.ts';
 import { buildCache } from './0008_build_cache.ts';
 import { webhooksAndGit } from './0009_webhooks_and_git.ts';
+import { traces } from './0010_traces.ts';
 
 export interface Migration {
   readonly version: number;
@@ -25,4 +26,5 @@ export const migrations: readonly Migration[] = [
   runs,
   buildCache,
   webhooksAndGit,
+  traces,
 ];

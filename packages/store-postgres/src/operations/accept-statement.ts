@@ -32,7 +32,7 @@ function accept(name: string, busyAccounts: 'wait' | 'skip'): Statement {
         position integer, tenant_id text, currency text, period_start timestamptz(3), cap bigint, amount bigint,
         route text, key text, fingerprint text, retain_seconds integer,
         id uuid, source_id uuid, repository text, tags text[], dockerfile text, target text, build_arguments text,
-        machine text, timeout_seconds integer, maximum_attempts integer, event text)
+        machine text, timeout_seconds integer, maximum_attempts integer, traceparent text, event text)
     ),
     account AS MATERIALIZED (
       SELECT account.tenant_id, account.currency, account.period_start,
@@ -79,9 +79,9 @@ function accept(name: string, busyAccounts: 'wait' | 'skip'): Statement {
     build AS (
       INSERT INTO cygni.builds (
         tenant_id, id, source_id, repository, tags, dockerfile, target, build_arguments, machine,
-        timeout_seconds, maximum_attempts, currency, estimate)
+        timeout_seconds, maximum_attempts, traceparent, currency, estimate)
       SELECT tenant_id, id, source_id, repository, tags, dockerfile, target, build_arguments::json, machine,
-             timeout_seconds, maximum_attempts, currency, amount
+             timeout_seconds, maximum_attempts, traceparent, currency, amount
         FROM accepted
       RETURNING id, created_at
     ),
@@ -149,6 +149,7 @@ function documentOf({ build, reservation, idempotency }: Candidate, position: nu
     machine,
     timeout_seconds: build.timeoutSeconds,
     maximum_attempts: build.maximumAttempts,
+    traceparent: build.traceparent,
     event: JSON.stringify({ sourceId, repository, machine, estimate: amount }),
   };
 }

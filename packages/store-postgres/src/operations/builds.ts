@@ -174,7 +174,7 @@ export function buildOf(row: Row): Build {
 }
 
 function acceptedBuild(
-  { build, reservation }: Candidate,
+  { build: { traceparent: _, ...build }, reservation }: Candidate,
   { createdAt }: { readonly createdAt: string },
 ): Build {
   return {

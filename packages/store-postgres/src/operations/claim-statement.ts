@@ -10,7 +10,10 @@ export interface Claimant {
   readonly leaseSeconds: number;
 }
 
-const attemptsSchema = z.strictObject({ attemptsLeft: z.int().nonnegative() });
+const claimSchema = z.strictObject({
+  attemptsLeft: z.int().nonnegative(),
+  traceparent: z.string().nullable(),
+});
 
 const runSchema = z.strictObject({
   attempt: z.int().positive(),
@@ -48,6 +51,7 @@ function claim(name: string, busyBuilds: 'wait' | 'skip'): Statement {
            source.size_bytes AS "source.sizeBytes", source.sha256 AS "source.sha256",
            source.git AS "source.git", source.created_at AS "source.createdAt",
            build.maximum_attempts - build.counted_attempts AS "claim.attemptsLeft",
+           build.traceparent AS "claim.traceparent",
            build.run AS "run.attempt",
            greatest(0, extract(epoch FROM now() - build.run_began_at)::float8) AS "run.ageSeconds",
            (SELECT coalesce(max(position + line_count - 1), 0)
@@ -78,7 +82,7 @@ function claimOf(row: Row): BuildClaim {
   return {
     build: buildOf(own(row)),
     source: parseRow(sourceSchema, part(row, 'source')),
-    ...parseRow(attemptsSchema, part(row, 'claim')),
+    ...parseRow(claimSchema, part(row, 'claim')),
     run: parseRow(runSchema, part(row, 'run')),
   };
 }

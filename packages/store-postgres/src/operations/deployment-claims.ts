@@ -1,12 +1,15 @@
 import { type DeploymentClaim, idSchema, type Store } from '@cygni/core';
+import { z } from 'zod';
 import type { Session } from '../checkout.ts';
 import type { Database } from '../database.ts';
 import { violates } from '../map-error.ts';
-import { own, part, type Row } from '../rows.ts';
+import { own, parseRow, part, type Row } from '../rows.ts';
 import { statement } from '../statement.ts';
 import { deploymentColumns, deploymentOf } from './deployments.ts';
 import { ending } from './ending.ts';
 import { revisionColumns, revisionOf, serviceColumns, serviceOf } from './services.ts';
+
+const claimSchema = z.strictObject({ traceparent: z.string().nullable() });
 
 /**
  * $1 deployment, $2 seconds. A service's deployments run one at a time and in their order: one that was given back,
@@ -31,7 +34,8 @@ const claim = statement(
     SELECT tenant_id, 'deployment.started', id, json_build_object('attempt', attempt) FROM deployment
   )
   SELECT ${deploymentColumns}, ${serviceColumns('service', 'service.')},
-         ${revisionColumns('revision', 'revision.')}, ${revisionColumns('stable', 'stable.')}
+         ${revisionColumns('revision', 'revision.')}, ${revisionColumns('stable', 'stable.')},
+         deployment.traceparent AS "claim.traceparent"
     FROM deployment
     JOIN cygni.services AS service
       ON service.tenant_id = deployment.tenant_id AND service.name = deployment.service
@@ -258,5 +262,6 @@ function claimOf(row: Row): DeploymentClaim {
     service: serviceOf(part(row, 'service')),
     revision: revisionOf(part(row, 'revision')),
     stable: stable.number === null ? null : revisionOf(stable),
+    ...parseRow(claimSchema, part(row, 'claim')),
   };
 }

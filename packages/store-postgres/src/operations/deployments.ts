@@ -88,8 +88,9 @@ const add = statement(
   'deployment-add',
   `WITH deployment AS (
     INSERT INTO cygni.deployments (
-      tenant_id, id, service, position, revision, kind, rollout, message, currency, estimate, maximum_attempts)
-    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
+      tenant_id, id, service, position, revision, kind, rollout, message, currency, estimate, maximum_attempts,
+      traceparent)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
     RETURNING *
   ),
   message AS (
@@ -226,6 +227,7 @@ export function deploymentOperations(
         reservation.currency,
         isRollback ? 0 : reservation.amount,
         maximumAttempts,
+        deployment.traceparent ?? null,
       ]);
       if (!row) throw new CygniError('internal', 'a deployment was not stored');
       await session.run(supersede, [tenantId, service, id]);

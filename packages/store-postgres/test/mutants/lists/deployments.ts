@@ -90,6 +90,11 @@ export const deployments: readonly Mutant[] = [
   ]),
   ...mutantsOf('deployment-claim', [
     {
+      find: 'deployment.traceparent AS',
+      replace: 'NULL::text AS',
+      why: 'who works on a deployment knows the request that asked for it',
+    },
+    {
       find: "AND (state = 'QUEUED' OR (state = 'RUNNING' AND lease_until < now()))",
       replace: '',
       why: 'what has ended does not run again',
