@@ -43,6 +43,7 @@ export async function startFakeApiServer() {
   const history: { kind: Kind; version: number; event: string }[] = [];
   const watchers = new Set<Watcher>();
   const logs = new Map<string, ServerResponse>();
+  const printed = new Map<string, string>();
   const received: Received[] = [];
   const faults: Fault[] = [];
   let version = 100;
@@ -120,8 +121,11 @@ export async function startFakeApiServer() {
     }
     if (sub === 'log') {
       if (!objects.pods.has(name ?? '')) return void json(404, { message: 'not found' });
+      response.writeHead(200).flushHeaders();
+      const isFollowed = url.searchParams.get('follow') === 'true';
+      if (!isFollowed) return void response.end(printed.get(name ?? ''));
       logs.set(name ?? '', response);
-      return response.writeHead(200).flushHeaders();
+      return;
     }
     if (what.startsWith('LIST')) {
       const items = [...objects[kind as Kind].values()];
@@ -166,7 +170,17 @@ export async function startFakeApiServer() {
     watching: (kind: Kind) => [...watchers].filter((each) => each.kind === kind).length,
     logged: () => logs.size,
     print(job: string, line: string) {
-      logs.get(`${job}-pod`)?.write(`${new Date().toISOString()} ${line}\n`);
+      const pod = `${job}-pod`;
+      const stamped = `${new Date().toISOString()} ${line}\n`;
+      printed.set(pod, `${printed.get(pod) ?? ''}${stamped}`);
+      logs.get(pod)?.write(stamped);
+    },
+    /** Ends kaniko's container. */
+    exit(job: string, exitCode: number) {
+      const terminated = { name: 'kaniko', state: { terminated: { exitCode } } };
+      const phase = exitCode === 0 ? 'Succeeded' : 'Failed';
+      put('pods', `${job}-pod`, { status: { phase, containerStatuses: [terminated] } });
+      logs.get(`${job}-pod`)?.end();
     },
     /** Forgets what happened: whoever asks from an earlier version is told 410, inside of a 200 as a real server does. */
     forget() {
