@@ -95,10 +95,10 @@ export async function createBuilder(): Promise<TestBuilder> {
 }
 
 /** The log and the outcome of a run. */
-export async function finished(run: BuildRun): Promise<Finished> {
+export async function finished(run: BuildRun, milliseconds?: number): Promise<Finished> {
   const [outcome, lines] = await Promise.all([
-    run.wait(call()),
-    Array.fromAsync(run.logs({ after: 0 }, call()), ({ text }) => text),
+    run.wait(call(milliseconds)),
+    Array.fromAsync(run.logs({ after: 0 }, call(milliseconds)), ({ text }) => text),
   ]);
   return { outcome, lines };
 }
