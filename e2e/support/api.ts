@@ -1,4 +1,4 @@
-import { type Build, isTerminalBuildState } from '@cygni/core';
+import { type Build, isTerminalBuildState, type LogLine } from '@cygni/core';
 import { createApiClient } from '../../examples/demo/src/api-client.ts';
 import { packArchive } from './archive.ts';
 import { eventually } from './eventually.ts';
@@ -16,6 +16,8 @@ export interface Api {
   finish(id: string, timeoutMs?: number): Promise<FinishedBuild>;
   /** The lines so far and those to come, until the build has ended. */
   followLog(id: string): AsyncIterable<string>;
+  /** The same, with the time at which each was printed. */
+  followLines(id: string): AsyncIterable<LogLine>;
   readLog(id: string): Promise<string>;
   /** Resolves when a line holds the text. */
   waitForLine(id: string, text: string): Promise<void>;
@@ -53,6 +55,7 @@ export function createApi(url: string, token: string): Api {
       }, timeoutMs);
     },
     followLog: (id) => client.followLog(id),
+    followLines: (id) => client.followLines(id),
     readLog,
     async waitForLine(id, text) {
       for await (const line of client.followLog(id)) {
