@@ -26,6 +26,8 @@ interface Fault {
   readonly what: string;
   readonly status: number;
   readonly headers?: Readonly<Record<string, string>>;
+  /** At every such request, not at the next one only. */
+  readonly lasts?: boolean;
 }
 
 interface Watcher {
@@ -110,8 +112,8 @@ export async function startFakeApiServer() {
     const what = request.method === 'GET' && !name ? collection : single;
     received.push({ what, version: url.searchParams.get('resourceVersion') });
     const body = await text(request);
-    const index = faults.findIndex((fault) => fault.what === what);
-    const [fault] = index < 0 ? [] : faults.splice(index, 1);
+    const fault = faults.find((each) => each.what === what);
+    if (fault && !fault.lasts) faults.splice(faults.indexOf(fault), 1);
     const json = (status: number, content: object, headers = {}) =>
       response.writeHead(status, headers).end(JSON.stringify(content));
 
@@ -162,7 +164,7 @@ export async function startFakeApiServer() {
   return {
     kubeconfig,
     received,
-    /** Each is made once, at the next request that is so called. */
+    /** Each is made once, at the next request that is so called, unless it lasts. */
     faults,
     put,
     remove,
