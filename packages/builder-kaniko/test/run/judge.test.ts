@@ -70,6 +70,15 @@ describe('what keeps a run from starting', () => {
     expect(of({ conditions: [unschedulable] })).toEqual(
       obstructed('unschedulable', schedulingSeconds),
     );
+    const conditions = [
+      condition('PodScheduled', 'True', ''),
+      condition('PodReadyToStartContainers', 'False', ''),
+    ];
+    expect(of({ phase: 'Pending', conditions })).toEqual(
+      obstructed('unprepared', schedulingSeconds),
+    );
+    // As of a pod whose containers are being ended.
+    expect(of({ phase: 'Running', conditions })).toMatchObject({ kind: 'goes-on' });
   });
 
   it.each(['InvalidImageName', 'ErrImageNeverPull'])(
