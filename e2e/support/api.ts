@@ -12,6 +12,8 @@ export interface Api {
   upload(files: Readonly<Record<string, string | Uint8Array>>): Promise<string>;
   start(request: object): Promise<Build>;
   get(id: string): Promise<FinishedBuild>;
+  /** Resolves when the server has taken it in; the build ends later. */
+  cancel(id: string): Promise<Build>;
   /** Resolves when it has ended, well or not. */
   finish(id: string, timeoutMs?: number): Promise<FinishedBuild>;
   /** The lines so far and those to come, until the build has ended. */
@@ -47,6 +49,7 @@ export function createApi(url: string, token: string): Api {
       return client.build({ sourceId: await upload(files), repository: 'app', ...request });
     },
     get: (id) => client.getBuild(id),
+    cancel: (id) => client.cancelBuild(id),
     async finish(id, timeoutMs = buildTimeoutMs) {
       return eventually(async () => {
         // A server that is being replaced answers nothing.

@@ -69,6 +69,9 @@ export function createApiClient(url: string, token: string, signal: AbortSignal)
     async getBuild(id: string): Promise<Build & { image: { reference: string } | null }> {
       return expect(200, await send('GET', `/v1/builds/${id}`));
     },
+    async cancelBuild(id: string): Promise<Build> {
+      return expect<Build>(202, await send('POST', `/v1/builds/${id}:cancel`));
+    },
     /** The log lines as the server sends them, until the build has ended. */
     followLines,
     async *followLog(buildId: string): AsyncGenerator<string> {

@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { call, createBuilder, finished, printed, type TestBuilder } from './support/builder.ts';
+import { registryProxyImage } from './support/registry-proxy-image.ts';
 import { until } from './support/until.ts';
 
 let builder: TestBuilder;
@@ -163,20 +164,35 @@ describe('a build that fails', () => {
 });
 
 describe('a run', () => {
-  it('that is cancelled keeps its log, and its pod is gone within the grace period', async () => {
-    await using pipeline = builder.open({ gracePeriodSeconds: 5 });
-    await pipeline.open(call());
-    const job = await builder.job({ files: { Dockerfile: `FROM busybox:1\nRUN ${loop}\n` } });
-    const run = await pipeline.start(job, call());
-    await printed(run, 'tick 5');
-    await run.cancel(call());
-    expect(await run.wait(call())).toMatchObject({ status: 'failed', reason: 'cancelled' });
-    expect(await builder.names('jobs', job.buildId)).toEqual([]);
-    await until(async () => (await builder.names('pods', job.buildId)).length === 0, 8_000);
-    const lines = await Array.fromAsync(run.logs({ after: 0 }, call()), ({ text }) => text);
-    expect(lines).toContain('tick 5');
-    await run.cancel(call());
-  });
+  it.each([
+    { beside: 'kaniko alone', reach: 'repository' },
+    { beside: 'a proxy', reach: 'account' },
+  ] as const)(
+    'that is cancelled with $beside in its pod keeps its log, and the pod goes in time',
+    async (given) => {
+      const { reach } = given;
+      const credentials = { username: 'a', password: 'unused-here', expiresAt: null, reach };
+      const registry = { ...builder.registry, credentials: async () => credentials };
+      const registryProxy = reach === 'account' ? { image: await registryProxyImage() } : null;
+      await using pipeline = builder.open({ registry, registryProxy, gracePeriodSeconds: 5 });
+      await pipeline.open(call());
+      const job = await builder.job({ files: { Dockerfile: `FROM busybox:1\nRUN ${loop}\n` } });
+      const run = await pipeline.start(job, call());
+      await printed(run, 'tick 5');
+      const { kubectl } = builder.namespace;
+      const containers = '-ojsonpath={.items[*].spec.containers[*].name}';
+      expect(
+        (await kubectl('get', 'pods', `-lcygni.dev/build=${job.buildId}`, containers)).split(' '),
+      ).toEqual(reach === 'account' ? ['registry-proxy', 'kaniko'] : ['kaniko']);
+      await run.cancel(call());
+      expect(await run.wait(call())).toMatchObject({ status: 'failed', reason: 'cancelled' });
+      expect(await builder.names('jobs', job.buildId)).toEqual([]);
+      await until(async () => (await builder.names('pods', job.buildId)).length === 0, 8_000);
+      const lines = await Array.fromAsync(run.logs({ after: 0 }, call()), ({ text }) => text);
+      expect(lines).toContain('tick 5');
+      await run.cancel(call());
+    },
+  );
 
   it('goes on when its pipeline closes, and another adopts it with the same log', async () => {
     const first = builder.open();
