@@ -40,6 +40,7 @@ export function bareJob(options: BareJobOptions): V1Job {
                 '--compressed-caching=false',
                 `--registry-mirror=${registry}`,
                 `--insecure-registry=${registry}`,
+                '--skip-push-permission-check',
                 '--snapshot-mode=redo',
                 '--skip-unused-stages=true',
                 '--push-retry=3',

@@ -1,6 +1,5 @@
 import { BatchV1Api, CoreV1Api, KubeConfig, type V1Job, Watch } from '@kubernetes/client-node';
-
-const readableWithinMs = 60_000;
+import { untilReadable } from './until-readable.ts';
 
 interface BareTimes {
   /** From the POST of the Job until it shows Complete. */
@@ -65,21 +64,6 @@ export function createBareJobs(kubeconfig: string, namespace: string): BareJobs 
     throw new Error(`a bare Job failed: ${said}`, { cause: error });
   }
 
-  /** Resolves to the log of a Job's pod as soon as it has a line. */
-  async function untilReadable(labelSelector: string): Promise<string> {
-    const late = AbortSignal.timeout(readableWithinMs);
-    for (;;) {
-      late.throwIfAborted();
-      const { items } = await core.listNamespacedPod({ namespace, labelSelector });
-      const name = items[0]?.metadata?.name;
-      const asked = { namespace, name: name ?? '', timestamps: true };
-      // Refused until the kubelet knows that the container runs.
-      const log = name && (await core.readNamespacedPodLog(asked).catch(() => ''));
-      if (log) return log;
-      await new Promise((resolve) => setTimeout(resolve, 50));
-    }
-  }
-
   async function remove(jobs: readonly V1Job[]): Promise<void> {
     const body = { propagationPolicy: 'Foreground' };
     await Promise.all(
@@ -103,7 +87,8 @@ export function createBareJobs(kubeconfig: string, namespace: string): BareJobs 
     },
     async run(job) {
       const postedAt = Date.now();
-      const readable = untilReadable(`job-name=${job.metadata?.name}`).then((log) => ({
+      const selector = `job-name=${job.metadata?.name}`;
+      const readable = untilReadable(core, namespace, selector).then((log) => ({
         readableMs: Date.now() - postedAt,
         firstLineMs: Date.parse(log.slice(0, log.indexOf(' '))) - postedAt,
       }));

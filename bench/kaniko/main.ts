@@ -7,6 +7,7 @@ import { setScene } from '../../e2e/support/scene.ts';
 import { startServices } from '../../e2e/support/services.ts';
 import { bareJob } from './bare-job.ts';
 import { createBareJobs } from './bare-jobs.ts';
+import { reportLineDelay } from './line-delay.ts';
 import { cpuSeconds, median, peakMegabytes } from './measure.ts';
 
 const rounds = 11;
@@ -76,6 +77,12 @@ for (const [name, Dockerfile] of Object.entries(dockerfiles)) {
     `  behind the bare one   ${Math.round(ourLine - readable)} ms   (goal: at most 150 ms)`,
   );
 }
+
+await reportLineDelay({
+  api: server.api,
+  kubeconfig: cluster.kubeconfig,
+  namespace: scene.namespace.name,
+});
 
 const files = { Dockerfile: dockerfiles.scratch };
 const url = await putObject(s3, 'bench/many.tar.gz', await packArchive(files));

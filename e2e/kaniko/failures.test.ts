@@ -92,6 +92,24 @@ describe('a kaniko build that fails', () => {
     await expect.poll(() => scene.namespace.pods(), { timeout: 20_000 }).toEqual([]);
   });
 
+  it('keeps its log and its reason when it is cancelled, and its pod goes', async () => {
+    const repository = scene.namespace.name;
+    const Dockerfile = 'FROM busybox:1\nRUN echo line $((20 + 1)); sleep 600\n';
+    const { id } = await server.api.build({ Dockerfile }, { repository });
+    await server.api.waitForLine(id, 'line 21');
+    await server.api.cancel(id);
+    const build = await server.api.finish(id);
+    expect(build).toMatchObject({
+      state: 'CANCELLED',
+      attempt: 1,
+      image: null,
+      failure: { reason: 'cancelled', platformFault: false },
+    });
+    expect(await server.api.readLog(id)).toMatch(/^line 21$/m);
+    await expect.poll(() => scene.namespace.jobs(), { timeout: 20_000 }).toEqual([]);
+    await expect.poll(() => scene.namespace.pods(), { timeout: 20_000 }).toEqual([]);
+  });
+
   it.each([
     {
       what: 'its Job is deleted',

@@ -1,4 +1,4 @@
-import { type Build, isTerminalBuildState } from '@cygni/core';
+import { type Build, isTerminalBuildState, type LogLine } from '@cygni/core';
 import { createApiClient } from '../../examples/demo/src/api-client.ts';
 import { packArchive } from './archive.ts';
 import { eventually } from './eventually.ts';
@@ -12,10 +12,14 @@ export interface Api {
   upload(files: Readonly<Record<string, string | Uint8Array>>): Promise<string>;
   start(request: object): Promise<Build>;
   get(id: string): Promise<FinishedBuild>;
+  /** Resolves when the server has taken it in; the build ends later. */
+  cancel(id: string): Promise<Build>;
   /** Resolves when it has ended, well or not. */
   finish(id: string, timeoutMs?: number): Promise<FinishedBuild>;
   /** The lines so far and those to come, until the build has ended. */
   followLog(id: string): AsyncIterable<string>;
+  /** The same, with the time at which each was printed. */
+  followLines(id: string): AsyncIterable<LogLine>;
   readLog(id: string): Promise<string>;
   /** Resolves when a line holds the text. */
   waitForLine(id: string, text: string): Promise<void>;
@@ -45,6 +49,7 @@ export function createApi(url: string, token: string): Api {
       return client.build({ sourceId: await upload(files), repository: 'app', ...request });
     },
     get: (id) => client.getBuild(id),
+    cancel: (id) => client.cancelBuild(id),
     async finish(id, timeoutMs = buildTimeoutMs) {
       return eventually(async () => {
         // A server that is being replaced answers nothing.
@@ -53,6 +58,7 @@ export function createApi(url: string, token: string): Api {
       }, timeoutMs);
     },
     followLog: (id) => client.followLog(id),
+    followLines: (id) => client.followLines(id),
     readLog,
     async waitForLine(id, text) {
       for await (const line of client.followLog(id)) {

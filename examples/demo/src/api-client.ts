@@ -1,4 +1,4 @@
-import type { Account, Build, Deployment, Service, Source } from '@cygni/core';
+import type { Account, Build, Deployment, LogLine, Service, Source } from '@cygni/core';
 import { EventSourceParserStream } from 'eventsource-parser/stream';
 
 const requestTimeoutMs = 60_000;
@@ -36,6 +36,21 @@ export function createApiClient(url: string, token: string, signal: AbortSignal)
     return (await response.json()) as Body;
   }
 
+  async function* followLines(buildId: string): AsyncGenerator<LogLine> {
+    const response = await fetch(new URL(`/v1/builds/${buildId}/logs`, url), {
+      headers: { authorization: `Bearer ${token}`, accept: 'text/event-stream' },
+      signal,
+    });
+    if (!response.body) throw new Error(`no log: ${response.status}`);
+    const events = response.body
+      .pipeThrough(new TextDecoderStream())
+      .pipeThrough(new EventSourceParserStream());
+    for await (const { event, data } of events) {
+      if (event === 'end') return;
+      yield JSON.parse(data) as LogLine;
+    }
+  }
+
   const postJson = (path: string, body: unknown) =>
     send('POST', path, JSON.stringify(body), 'application/json');
 
@@ -54,20 +69,13 @@ export function createApiClient(url: string, token: string, signal: AbortSignal)
     async getBuild(id: string): Promise<Build & { image: { reference: string } | null }> {
       return expect(200, await send('GET', `/v1/builds/${id}`));
     },
+    async cancelBuild(id: string): Promise<Build> {
+      return expect<Build>(202, await send('POST', `/v1/builds/${id}:cancel`));
+    },
     /** The log lines as the server sends them, until the build has ended. */
+    followLines,
     async *followLog(buildId: string): AsyncGenerator<string> {
-      const response = await fetch(new URL(`/v1/builds/${buildId}/logs`, url), {
-        headers: { authorization: `Bearer ${token}`, accept: 'text/event-stream' },
-        signal,
-      });
-      if (!response.body) throw new Error(`no log: ${response.status}`);
-      const events = response.body
-        .pipeThrough(new TextDecoderStream())
-        .pipeThrough(new EventSourceParserStream());
-      for await (const { event, data } of events) {
-        if (event === 'end') return;
-        yield (JSON.parse(data) as { text: string }).text;
-      }
+      for await (const { text } of followLines(buildId)) yield text;
     },
     async deploy(request: object): Promise<Deployment> {
       return expect<Deployment>(202, await postJson('/v1/deployments', request));

@@ -1,6 +1,7 @@
-import type { BuildRun } from '@cygni/core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { call, createBuilder, finished, type TestBuilder } from './support/builder.ts';
+import { call, createBuilder, finished, printed, type TestBuilder } from './support/builder.ts';
+import { registryProxyImage } from './support/registry-proxy-image.ts';
+import { until } from './support/until.ts';
 
 let builder: TestBuilder;
 
@@ -8,26 +9,6 @@ beforeAll(async () => {
   builder = await createBuilder();
 });
 afterAll(() => builder?.[Symbol.asyncDispose]());
-
-/** Resolves once the log has a line with this text. */
-async function printed(run: BuildRun, text: string): Promise<void> {
-  for await (const line of run.logs({ after: 0 }, call())) if (line.text.includes(text)) return;
-  throw new Error(`the log ended without ${text}`);
-}
-
-async function until(isSo: () => Promise<boolean>, milliseconds: number): Promise<void> {
-  const deadline = performance.now() + milliseconds;
-  while (!(await isSo())) {
-    if (performance.now() > deadline) throw new Error('it did not come to be');
-    await new Promise((resolve) => setTimeout(resolve, 50));
-  }
-}
-
-async function names(kinds: string, buildId: string): Promise<string[]> {
-  const { kubectl } = builder.namespace;
-  const found = await kubectl('get', kinds, `-lcygni.dev/build=${buildId}`, '-oname');
-  return found.split('\n').filter(Boolean);
-}
 
 const loop = 'for i in $(seq 600); do echo "tick $i"; sleep 0.1; done';
 
@@ -58,7 +39,10 @@ describe('a build that succeeds', () => {
       status: 'succeeded',
       cache: { hits: 1, misses: 0, degraded: false },
     });
-    await until(async () => (await names('jobs,pods,secrets', first.buildId)).length === 0, 20_000);
+    await until(
+      async () => (await builder.names('jobs,pods,secrets', first.buildId)).length === 0,
+      20_000,
+    );
   });
 
   it('has the whole log, also what a step prints last without a line feed', async () => {
@@ -69,7 +53,7 @@ describe('a build that succeeds', () => {
     const { outcome, lines } = await finished(await pipeline.start(job, call()));
     expect(outcome).toMatchObject({ status: 'succeeded' });
     expect(lines.filter((line) => !line.startsWith('time='))).toEqual(['first', 'last words']);
-    await until(async () => (await names('jobs,pods', job.buildId)).length === 0, 20_000);
+    await until(async () => (await builder.names('jobs,pods', job.buildId)).length === 0, 20_000);
   });
 
   it('tells neither where its source is nor any token of the cluster', async () => {
@@ -102,7 +86,7 @@ describe('a build that fails', () => {
       message: expect.stringMatching(/RUN .*exited with code 7/),
     });
     expect(lines).toContain('before');
-    await until(async () => (await names('jobs,pods', job.buildId)).length === 0, 20_000);
+    await until(async () => (await builder.names('jobs,pods', job.buildId)).length === 0, 20_000);
   });
 
   it('names a kaniko image that cannot be pulled within ten seconds', async () => {
@@ -118,7 +102,7 @@ describe('a build that fails', () => {
       message: expect.stringContaining(image),
     });
     expect(performance.now() - began).toBeLessThan(10_000);
-    await until(async () => (await names('jobs', job.buildId)).length === 0, 10_000);
+    await until(async () => (await builder.names('jobs', job.buildId)).length === 0, 10_000);
   });
 
   it('whose Job somebody else deletes says so', async () => {
@@ -175,25 +159,40 @@ describe('a build that fails', () => {
       status: 'failed',
       message: expect.stringContaining('registryProxy'),
     });
-    expect(await names('jobs,pods,secrets', job.buildId)).toEqual([]);
+    expect(await builder.names('jobs,pods,secrets', job.buildId)).toEqual([]);
   });
 });
 
 describe('a run', () => {
-  it('that is cancelled keeps its log, and its pod is gone within the grace period', async () => {
-    await using pipeline = builder.open({ gracePeriodSeconds: 5 });
-    await pipeline.open(call());
-    const job = await builder.job({ files: { Dockerfile: `FROM busybox:1\nRUN ${loop}\n` } });
-    const run = await pipeline.start(job, call());
-    await printed(run, 'tick 5');
-    await run.cancel(call());
-    expect(await run.wait(call())).toMatchObject({ status: 'failed', reason: 'cancelled' });
-    expect(await names('jobs', job.buildId)).toEqual([]);
-    await until(async () => (await names('pods', job.buildId)).length === 0, 8_000);
-    const lines = await Array.fromAsync(run.logs({ after: 0 }, call()), ({ text }) => text);
-    expect(lines).toContain('tick 5');
-    await run.cancel(call());
-  });
+  it.each([
+    { beside: 'kaniko alone', reach: 'repository' },
+    { beside: 'a proxy', reach: 'account' },
+  ] as const)(
+    'that is cancelled with $beside in its pod keeps its log, and the pod goes in time',
+    async (given) => {
+      const { reach } = given;
+      const credentials = { username: 'a', password: 'unused-here', expiresAt: null, reach };
+      const registry = { ...builder.registry, credentials: async () => credentials };
+      const registryProxy = reach === 'account' ? { image: await registryProxyImage() } : null;
+      await using pipeline = builder.open({ registry, registryProxy, gracePeriodSeconds: 5 });
+      await pipeline.open(call());
+      const job = await builder.job({ files: { Dockerfile: `FROM busybox:1\nRUN ${loop}\n` } });
+      const run = await pipeline.start(job, call());
+      await printed(run, 'tick 5');
+      const { kubectl } = builder.namespace;
+      const containers = '-ojsonpath={.items[*].spec.containers[*].name}';
+      expect(
+        (await kubectl('get', 'pods', `-lcygni.dev/build=${job.buildId}`, containers)).split(' '),
+      ).toEqual(reach === 'account' ? ['registry-proxy', 'kaniko'] : ['kaniko']);
+      await run.cancel(call());
+      expect(await run.wait(call())).toMatchObject({ status: 'failed', reason: 'cancelled' });
+      expect(await builder.names('jobs', job.buildId)).toEqual([]);
+      await until(async () => (await builder.names('pods', job.buildId)).length === 0, 8_000);
+      const lines = await Array.fromAsync(run.logs({ after: 0 }, call()), ({ text }) => text);
+      expect(lines).toContain('tick 5');
+      await run.cancel(call());
+    },
+  );
 
   it('goes on when its pipeline closes, and another adopts it with the same log', async () => {
     const first = builder.open();
@@ -210,12 +209,12 @@ describe('a run', () => {
     reading.catch(() => {});
     await first.close();
     await expect(begun.wait(call())).rejects.toMatchObject({ code: 'closed' });
-    const [before] = await names('pods', job.buildId);
+    const [before] = await builder.names('pods', job.buildId);
 
     await using second = builder.open();
     await second.open(call());
     const run = await second.start(job, call());
-    expect(await names('pods', job.buildId)).toEqual([before]);
+    expect(await builder.names('pods', job.buildId)).toEqual([before]);
     const after = seen.at(-1) ?? 0;
     const [outcome, lines] = await Promise.all([
       run.wait(call()),

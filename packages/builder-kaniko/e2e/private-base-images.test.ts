@@ -1,33 +1,21 @@
-import { mkdtemp, rm } from 'node:fs/promises';
-import { createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import type { RegistryCredentials } from '@cygni/core';
-import { createOciRegistry, createRegistryServer } from '@cygni/registry-oci';
+import { createOciRegistry } from '@cygni/registry-oci';
 import { describe, expect, it } from 'vitest';
 import { call, createBuilder, finished } from './support/builder.ts';
-import { cluster } from './support/namespace.ts';
 import { registryProxyImage } from './support/registry-proxy-image.ts';
+import { serveImages } from './support/serve-images.ts';
 
 /** A registry in which each password opens one repository for some actions, or everything. */
 async function startRegistry(reach: RegistryCredentials['reach']) {
-  const directory = await mkdtemp(join(tmpdir(), 'cygni-private-registry-'));
-  const images = createRegistryServer({
-    directory,
-    async authorize({ authorization = '', repository, action }) {
-      const [, basic = ''] = authorization.split(' ');
-      const [, password = ''] = Buffer.from(basic, 'base64').toString().split(':');
-      if (password === '') return 'unauthenticated';
-      if (repository === null || password === 'opens-everything') return 'allow';
-      const [own, actions = ''] = password.split('|');
-      return own === repository && actions.includes(action) ? 'allow' : 'forbidden';
-    },
+  const images = await serveImages(async ({ authorization = '', repository, action }) => {
+    const [, basic = ''] = authorization.split(' ');
+    const [, password = ''] = Buffer.from(basic, 'base64').toString().split(':');
+    if (password === '') return 'unauthenticated';
+    if (repository === null || password === 'opens-everything') return 'allow';
+    const [own, actions = ''] = password.split('|');
+    return own === repository && actions.includes(action) ? 'allow' : 'forbidden';
   });
-  await images.open();
-  const server = createServer((request, response) => images.handle(request, response));
-  await new Promise<void>((resolve) => server.listen(0, cluster.nodeAddress, resolve));
-  const host = `${cluster.nodeAddress}:${(server.address() as AddressInfo).port}`;
+  const { host } = images;
   const registry = createOciRegistry({ host, insecure: true, credentials: () => everything });
   const everything = {
     username: 'account',
@@ -51,10 +39,7 @@ async function startRegistry(reach: RegistryCredentials['reach']) {
     },
     async [Symbol.asyncDispose]() {
       await registry.close();
-      server.closeAllConnections();
-      await new Promise((resolve) => server.close(resolve));
-      await images.close();
-      await rm(directory, { recursive: true, force: true });
+      await images[Symbol.asyncDispose]();
     },
   };
 }

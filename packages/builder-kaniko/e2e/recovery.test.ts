@@ -1,25 +1,12 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { call, createBuilder, finished, type TestBuilder } from './support/builder.ts';
+import { until } from './support/until.ts';
 
 let builder: TestBuilder;
 beforeAll(async () => {
   builder = await createBuilder();
 });
 afterAll(() => builder?.[Symbol.asyncDispose]());
-
-async function names(kinds: string, buildId: string): Promise<string[]> {
-  const { kubectl } = builder.namespace;
-  const found = await kubectl('get', kinds, `-lcygni.dev/build=${buildId}`, '-oname');
-  return found.split('\n').filter(Boolean);
-}
-
-async function until(isSo: () => Promise<boolean>, milliseconds: number): Promise<void> {
-  const deadline = performance.now() + milliseconds;
-  while (!(await isSo())) {
-    if (performance.now() > deadline) throw new Error('it did not come to be');
-    await new Promise((resolve) => setTimeout(resolve, 50));
-  }
-}
 
 const files = { Dockerfile: 'FROM busybox:1\nRUN cat /proc/sys/kernel/random/uuid > /once\n' };
 const endless = { Dockerfile: 'FROM busybox:1\nRUN echo begun; sleep 600\n' };
@@ -40,7 +27,7 @@ describe('a run whose Job was removed before its build was finished', () => {
     expect(await Array.fromAsync(run.logs({ after: 40 }, call()))).toMatchObject([
       { position: 41, text: expect.stringContaining('the image was pushed') },
     ]);
-    expect(await names('jobs', job.buildId)).toEqual([]);
+    expect(await builder.names('jobs', job.buildId)).toEqual([]);
   });
 
   it('is built if it has pushed none, whatever others have pushed there', async () => {
@@ -66,7 +53,7 @@ describe('the runs of a cluster', () => {
     const job = await builder.job({ files: endless });
     const name = { buildId: job.buildId, attempt: 1 };
     await first.start(job, call());
-    await until(async () => (await names('pods', job.buildId)).length === 1, 20_000);
+    await until(async () => (await builder.names('pods', job.buildId)).length === 1, 20_000);
     await first.close();
     // It looks like one of ours, and is none.
     const labels = {
@@ -91,7 +78,10 @@ describe('the runs of a cluster', () => {
     expect(await second.listRuns?.(call())).toEqual([name]);
     await second.endRun?.(name, call());
     await second.endRun?.(name, call());
-    await until(async () => (await names('jobs,pods,secrets', job.buildId)).length === 0, 20_000);
+    await until(
+      async () => (await builder.names('jobs,pods,secrets', job.buildId)).length === 0,
+      20_000,
+    );
     await until(async () => (await second.listRuns?.(call()))?.length === 0, 10_000);
     expect(await builder.namespace.kubectl('get', 'job', 'stranger', '-oname')).toContain(
       'stranger',

@@ -97,7 +97,7 @@ export interface KanikoPipelineOptions {
   readonly certificateAuthority?: string | null;
   /** What a cancelled build has to end by itself. */
   readonly gracePeriodSeconds?: number;
-  /** How long a build may wait for a node with room for it, which may have to be started first. */
+  /** How long a build may wait for a node with room for it, which may have to be started first, and then for that node. */
   readonly schedulingSeconds?: number;
   /** How long a Job that nobody collected stays. Longer than the worst outage. */
   readonly ttlSeconds?: number;

@@ -55,9 +55,10 @@ describe.skipIf(!clusterPresent && !process.env.CI)('kaniko and the proxy in one
   }
 
   it('build, cache and push with credentials that only the proxy has', async () => {
+    const password = registry.issue();
     const build = {
       proxyImage: image,
-      configuration: configuration(registry.issue()),
+      configuration: configuration(password),
       dockerfile: `FROM busybox:1\nRUN echo ${randomBytes(4).toString('hex')} > /made && cat /made\n`,
       kanikoArguments,
     };
@@ -77,6 +78,8 @@ describe.skipIf(!clusterPresent && !process.env.CI)('kaniko and the proxy in one
     });
     expect(pushed.map((line) => line.repository)).toContain('cache/acme');
     expect(first.proxyLines.filter((line) => line.event === 'error')).toEqual([]);
+    const pair = Buffer.from(`${registry.username}:${password}`).toString('base64');
+    for (const secret of [password, pair]) expect(first.proxyLog).not.toContain(secret);
 
     const second = await buildInPod(cluster, { ...build, name: 'second' });
     expect(second.kanikoLog).toContain('Using caching version of cmd');

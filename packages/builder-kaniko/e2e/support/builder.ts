@@ -30,6 +30,8 @@ export interface TestBuilder extends AsyncDisposable {
   readonly registry: Registry;
   open(options?: Partial<KanikoPipelineOptions>): ReturnType<typeof createKanikoPipeline>;
   job(options: JobOptions): Promise<BuildJob>;
+  /** What the cluster has of these kinds for a build, as `pod/name`. */
+  names(kinds: string, buildId: string): Promise<string[]>;
 }
 
 /** A namespace, a registry and sources for kaniko on the test cluster. */
@@ -79,6 +81,11 @@ export async function createBuilder(): Promise<TestBuilder> {
         ...rest,
       };
     },
+    async names(kinds, buildId) {
+      const label = `-lcygni.dev/build=${buildId}`;
+      const found = await namespace.kubectl('get', kinds, label, '-oname');
+      return found.split('\n').filter(Boolean);
+    },
     async [Symbol.asyncDispose]() {
       await registry.close();
       await sources[Symbol.asyncDispose]();
@@ -88,10 +95,16 @@ export async function createBuilder(): Promise<TestBuilder> {
 }
 
 /** The log and the outcome of a run. */
-export async function finished(run: BuildRun): Promise<Finished> {
+export async function finished(run: BuildRun, milliseconds?: number): Promise<Finished> {
   const [outcome, lines] = await Promise.all([
-    run.wait(call()),
-    Array.fromAsync(run.logs({ after: 0 }, call()), ({ text }) => text),
+    run.wait(call(milliseconds)),
+    Array.fromAsync(run.logs({ after: 0 }, call(milliseconds)), ({ text }) => text),
   ]);
   return { outcome, lines };
+}
+
+/** Resolves once the log has a line with this text. */
+export async function printed(run: BuildRun, text: string): Promise<void> {
+  for await (const line of run.logs({ after: 0 }, call())) if (line.text.includes(text)) return;
+  throw new Error(`the log ended without ${text}`);
 }

@@ -25,6 +25,8 @@ export interface TestNamespace extends AsyncDisposable {
   /** As the cluster's administrator, in this namespace. */
   kubectl(...args: string[]): Promise<string>;
   apply(manifest: string | object): Promise<void>;
+  /** By the Eviction API, as a drain does. */
+  evict(pod: string): Promise<void>;
 }
 
 /** A namespace of its own, set up with the package's files as an operator would. */
@@ -50,6 +52,11 @@ export async function createNamespace(): Promise<TestNamespace> {
     kubeconfig: own,
     kubectl,
     apply,
+    async evict(pod) {
+      const path = `/api/v1/namespaces/${name}/pods/${pod}/eviction`;
+      const eviction = { apiVersion: 'policy/v1', kind: 'Eviction', metadata: { name: pod } };
+      await runProgram('kubectl', ['create', '--raw', path, '-f', '-'], JSON.stringify(eviction));
+    },
     async [Symbol.asyncDispose]() {
       await runProgram('kubectl', ['delete', 'namespace', name, '--wait=false']);
     },

@@ -36,6 +36,8 @@ export function judge(seen: Observation, schedulingSeconds: number): Standing {
       image: final.test(obstacle.message) ? 0 : imageGraceMs,
       configuration: configurationGraceMs,
       unschedulable: schedulingSeconds * 1_000,
+      // A node that is given many pods at once takes minutes to make their sandboxes.
+      unprepared: schedulingSeconds * 1_000,
     };
     return { kind: 'obstructed', obstacle: obstacle.kind, graceMs: graces[obstacle.kind] };
   }

@@ -26,6 +26,8 @@ interface Fault {
   readonly what: string;
   readonly status: number;
   readonly headers?: Readonly<Record<string, string>>;
+  /** At every such request, not at the next one only. */
+  readonly lasts?: boolean;
 }
 
 interface Watcher {
@@ -43,6 +45,7 @@ export async function startFakeApiServer() {
   const history: { kind: Kind; version: number; event: string }[] = [];
   const watchers = new Set<Watcher>();
   const logs = new Map<string, ServerResponse>();
+  const printed = new Map<string, string>();
   const received: Received[] = [];
   const faults: Fault[] = [];
   let version = 100;
@@ -109,8 +112,8 @@ export async function startFakeApiServer() {
     const what = request.method === 'GET' && !name ? collection : single;
     received.push({ what, version: url.searchParams.get('resourceVersion') });
     const body = await text(request);
-    const index = faults.findIndex((fault) => fault.what === what);
-    const [fault] = index < 0 ? [] : faults.splice(index, 1);
+    const fault = faults.find((each) => each.what === what);
+    if (fault && !fault.lasts) faults.splice(faults.indexOf(fault), 1);
     const json = (status: number, content: object, headers = {}) =>
       response.writeHead(status, headers).end(JSON.stringify(content));
 
@@ -120,8 +123,11 @@ export async function startFakeApiServer() {
     }
     if (sub === 'log') {
       if (!objects.pods.has(name ?? '')) return void json(404, { message: 'not found' });
+      response.writeHead(200).flushHeaders();
+      const isFollowed = url.searchParams.get('follow') === 'true';
+      if (!isFollowed) return void response.end(printed.get(name ?? ''));
       logs.set(name ?? '', response);
-      return response.writeHead(200).flushHeaders();
+      return;
     }
     if (what.startsWith('LIST')) {
       const items = [...objects[kind as Kind].values()];
@@ -158,7 +164,7 @@ export async function startFakeApiServer() {
   return {
     kubeconfig,
     received,
-    /** Each is made once, at the next request that is so called. */
+    /** Each is made once, at the next request that is so called, unless it lasts. */
     faults,
     put,
     remove,
@@ -166,7 +172,17 @@ export async function startFakeApiServer() {
     watching: (kind: Kind) => [...watchers].filter((each) => each.kind === kind).length,
     logged: () => logs.size,
     print(job: string, line: string) {
-      logs.get(`${job}-pod`)?.write(`${new Date().toISOString()} ${line}\n`);
+      const pod = `${job}-pod`;
+      const stamped = `${new Date().toISOString()} ${line}\n`;
+      printed.set(pod, `${printed.get(pod) ?? ''}${stamped}`);
+      logs.get(pod)?.write(stamped);
+    },
+    /** Ends kaniko's container. */
+    exit(job: string, exitCode: number) {
+      const terminated = { name: 'kaniko', state: { terminated: { exitCode } } };
+      const phase = exitCode === 0 ? 'Succeeded' : 'Failed';
+      put('pods', `${job}-pod`, { status: { phase, containerStatuses: [terminated] } });
+      logs.get(`${job}-pod`)?.end();
     },
     /** Forgets what happened: whoever asks from an earlier version is told 410, inside of a 200 as a real server does. */
     forget() {

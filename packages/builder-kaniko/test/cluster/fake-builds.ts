@@ -11,7 +11,7 @@ type FakeApiServer = Awaited<ReturnType<typeof startFakeApiServer>>;
 const digest = `sha256:${'0'.repeat(64)}`;
 const info = (message: string) => `time="2026-01-01T00:00:00Z" level=info msg="${message}"`;
 
-function registryOfAll(): Registry {
+function registryOfAll(answers: Partial<Registry>): Registry {
   return {
     ...scriptedRegistry(),
     ensureRepository: async () => {},
@@ -22,6 +22,7 @@ function registryOfAll(): Registry {
       reach: 'repository',
     }),
     resolve: async () => ({ digest, sizeBytes: 1, mediaType: '', platforms: [] }),
+    ...answers,
   };
 }
 
@@ -45,14 +46,21 @@ function buildOf(buildId: string): BuildJob {
   };
 }
 
-/** A pipeline whose cluster is played, with builds that run until they are told that they have pushed. */
-export async function openBuilds(server: FakeApiServer, requestsPerSecond: number) {
+/**
+ * A pipeline whose cluster is played, with builds that run until they are told that they have pushed. The registry says yes
+ * to whatever `answers` does not answer.
+ */
+export async function openBuilds(
+  server: FakeApiServer,
+  requestsPerSecond: number,
+  answers: Partial<Registry> = {},
+) {
   // A thousand of them take half a minute on a machine that has much else to do.
   const call = testCall(AbortSignal.timeout(120_000));
   const pipeline = createKanikoPipeline({
     kubeconfig: server.kubeconfig,
     namespace: 'builds',
-    registry: registryOfAll(),
+    registry: registryOfAll(answers),
     cache: null,
     requestsPerSecond,
   });

@@ -55,6 +55,32 @@ describe('an API server that refuses', () => {
     await connection.close();
   });
 
+  it('takes no Job for as long as one is tried fails the build, and says whose fault it is', async () => {
+    await using server = await startFakeApiServer();
+    server.faults.push({ what: 'POST jobs', status: 503, lasts: true });
+    await using builds = await openBuilds(server, 1_000);
+    const run = await builds.start('b');
+    expect(await run.wait(builds.call)).toEqual({
+      status: 'failed',
+      reason: 'platform_error',
+      message: "the cluster's API server was out of reach for too long",
+    });
+    expect(server.count('POST jobs')).toBe(7);
+    expect(server.count('POST secrets')).toBe(0);
+  }, 60_000);
+
+  it('refuses a Job for good fails the build at once, with its words', async () => {
+    await using server = await startFakeApiServer();
+    server.faults.push({ what: 'POST jobs', status: 403 });
+    await using builds = await openBuilds(server, 1_000);
+    const run = await builds.start('b');
+    expect(await run.wait(builds.call)).toMatchObject({
+      reason: 'platform_error',
+      message: expect.stringMatching(/^the cluster refused the build \(.*403: a fault\)$/),
+    });
+    expect(server.count('POST jobs')).toBe(1);
+  });
+
   it('each request of a build once fails none', async () => {
     await using server = await startFakeApiServer();
     const busy = { status: 429, headers: { 'retry-after': '1' } };

@@ -8,7 +8,6 @@ export interface PodBuild {
   readonly configuration: ProxyConfigurationInput;
   readonly dockerfile: string;
   readonly kanikoArguments: readonly string[];
-  readonly kanikoEnvironment?: Readonly<Record<string, string>>;
 }
 
 export interface PodResult {
@@ -28,7 +27,6 @@ export async function startBuild(cluster: Cluster, build: PodBuild): Promise<voi
     metadata: { name },
     data: { Dockerfile: build.dockerfile },
   });
-  const environment = Object.entries(build.kanikoEnvironment ?? {});
   await cluster.apply({
     apiVersion: 'v1',
     kind: 'Pod',
@@ -61,7 +59,6 @@ export async function startBuild(cluster: Cluster, build: PodBuild): Promise<voi
           name: 'kaniko',
           image: cluster.kanikoImage,
           args: ['--context=dir:///context', '--dockerfile=Dockerfile', ...build.kanikoArguments],
-          env: environment.map(([key, value]) => ({ name: key, value })),
           securityContext: {
             allowPrivilegeEscalation: false,
             capabilities: {

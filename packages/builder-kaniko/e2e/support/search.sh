@@ -36,6 +36,7 @@ done
 for file in /etc/cygni /etc/cygni/proxy.json /var/run/secrets /run/secrets /kaniko/.docker/config.json; do
   if [ -e "$file" ]; then echo "EXISTS $file"; else echo "ABSENT $file"; fi
 done
+echo "CONFIG $(cat /kaniko/.docker/config.json)"
 echo '--- listening'
 grep -hE '^ *[0-9]+: [0-9A-F:]+ [0-9A-F:]+ 0A ' /proc/net/tcp /proc/net/tcp6 |
   while read -r _ address _; do echo "LISTEN $((0x${address##*:}))"; done
@@ -51,6 +52,8 @@ ask() { # ask METHOD TARGET [HEADER...]: status line and body, spoken by hand so
 base=/v2/target
 ask GET $base/acme/site/manifests/none
 ask GET $base/rival/secret/manifests/one
+ask GET $base/acme/other/manifests/one
+ask GET $base/rival/cygni-cache/manifests/one
 ask GET $base/acme/site/../../rival/secret/manifests/one
 ask GET $base/acme/site/%2e%2e/%2e%2e/rival/secret/manifests/one
 ask GET $base/acme%2fsite/../rival/secret/manifests/one
@@ -64,7 +67,9 @@ ask POST "$base/acme/site/blobs/uploads/?mount=$SECRET_LAYER&from=rival/secret"
 ask POST "$base/acme/site/blobs/uploads/?mount=$SECRET_LAYER"
 ask GET "$base/acme/site/blobs/$SECRET_LAYER"
 ask PUT $base/acme/site/manifests/latest
+ask PUT $base/acme/site/manifests/attempt-another-1
 ask PUT $base/rival/secret/manifests/one
+ask POST $base/rival/cygni-cache/blobs/uploads/
 ask DELETE $base/acme/site/manifests/one
 ask GET $base/acme/site/manifests/none 'Authorization: Basic QVdTOm1pbmU=' 'Cookie: session=mine'
 echo '--- the network'
