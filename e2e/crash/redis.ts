@@ -17,10 +17,10 @@ export interface CrashableRedis {
   cutClients(): Promise<boolean>;
   /** Refuses every write for so long. False: it did not answer. */
   fill(ms: number): Promise<boolean>;
-  /** SIGSTOP for so long: connections stay, and nobody answers. */
-  pause(ms: number): void;
-  /** SIGKILL, and an empty one in its place after so long. */
-  restart(ms: number): void;
+  /** SIGSTOP for so long: connections stay, and nobody answers. False: there is none at the moment. */
+  pause(ms: number): boolean;
+  /** SIGKILL, and an empty one in its place after so long. False: there is none at the moment. */
+  restart(ms: number): boolean;
   /** Undoes at once what is being done to it; resolves when it answers. */
   calm(): Promise<void>;
   close(): Promise<void>;
@@ -102,12 +102,14 @@ export async function startRedis(directory: string): Promise<CrashableRedis> {
     },
     pause(ms) {
       const paused = server;
-      paused?.kill('SIGSTOP');
-      void inPeace(ms).then(() => paused?.kill('SIGCONT'));
+      if (!paused?.kill('SIGSTOP')) return false;
+      void inPeace(ms).then(() => paused.kill('SIGCONT'));
+      return true;
     },
     restart(ms) {
-      outageMs = ms;
-      server?.kill('SIGKILL');
+      const killed = server?.kill('SIGKILL') ?? false;
+      if (killed) outageMs = ms;
+      return killed;
     },
     async calm() {
       peace.abort();

@@ -1,5 +1,6 @@
 import type { Finding, FindingKind } from './checks/finding.ts';
 import { allCrashPoints, type CrashPoint, pausePoints, redisCrashPoints } from './crash-points.ts';
+import { redisFaults } from './deal.ts';
 import type { Fleet } from './fleet/create-fleet.ts';
 import type { LoadFigures } from './load-and-disturb.ts';
 import type { CrashTestOptions } from './options.ts';
@@ -7,6 +8,8 @@ import type { TraceEvent } from './trace.ts';
 
 /** In a run of this length and with so many builds, every crash point must have fired. */
 const longRun = { seconds: 120, builds: 3_000 };
+/** In a run of this length, Redis must have failed in every way. */
+const shortRunSeconds = 30;
 const mostFindings = 20;
 const mostTraces = 3;
 
@@ -31,7 +34,7 @@ export function report(outcome: Outcome, print: (line: string) => void): boolean
     const paused = pauses > 0 ? `, ${pauses} pauses` : '';
     print(`${String(plans.count(point, 'crash')).padStart(5)} × ${point}${paused}`);
   }
-  const findings = [...outcome.findings, ...neverFired(outcome)];
+  const findings = [...outcome.findings, ...neverFired(outcome), ...neverCaused(outcome)];
   explain(outcome, findings, print);
   print(figures(outcome, findings));
   return findings.length === 0;
@@ -45,6 +48,13 @@ function neverFired({ fleet, loadSeconds, events, options }: Outcome): readonly 
       .filter((point) => fleet.plans.count(point, action) === 0)
       .map((point): Finding => ({ kind: 'broken', what: `no ${action} ever at "${point}"` }));
   return [...missing('crash', allCrashPoints), ...missing('pause', pausePoints)];
+}
+
+function neverCaused({ faults, loadSeconds, options }: Outcome): readonly Finding[] {
+  if (loadSeconds < shortRunSeconds || options.sabotage !== undefined) return [];
+  return redisFaults
+    .filter((kind) => faults[kind] === 0)
+    .map((kind): Finding => ({ kind: 'broken', what: `Redis never had the fault "${kind}"` }));
 }
 
 function explain(
@@ -85,7 +95,9 @@ function figures(outcome: Outcome, findings: readonly Finding[]): string {
     `${faults.fast + faults.immediate + faults.backend} PostgreSQL restarts`,
     `${faults.flush} queue wipes`,
     `${faults.lose + fired(redisCrashPoints)} Redis restarts`,
-    `${faults.freeze + faults.cut + faults.fill} Redis outages`,
+    `${faults.freeze} Redis pauses`,
+    `${faults.cut} times its clients cut off`,
+    `${faults.fill} times it was full`,
     `${fired(allCrashPoints)} crashes at ${reached} of ${allCrashPoints.length} points`,
     `${fleet.answersLost} answers lost`,
     `${outcome.looks} balances`,

@@ -5,10 +5,10 @@ import type { CreateContender } from './contender.ts';
 export const createPlainBullmq = createBullmq('BullMQ, plain', () => ({ removeOnComplete: true }));
 
 /**
- * With what one needs who sends again whatever may not have arrived, as an outbox does: what waits already is not added
- * twice, what comes while it is being handled is handled once more, and what fails is tried again.
+ * With the options that give what the wrapper gives: what waits already is not added twice, what comes while it is being
+ * handled is handled once more, what fails is tried again, and what always fails is kept to be looked at.
  */
-export const createCarefulBullmq = createBullmq('bare BullMQ', (id) => ({
+export const createEqualBullmq = createBullmq('BullMQ, same guarantees', (id) => ({
   attempts: 9,
   backoff: { type: 'exponential', delay: 500 },
   removeOnComplete: true,

@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { createRedisQueue } from '@cygni/queue-redis';
 import { Redis } from 'ioredis';
 import pg from 'pg';
+import type { Goals } from '../goals.ts';
 import { createIdlePlatform } from './cygni.ts';
 import { sourceId, tenants } from './protocol.ts';
 import { createDatabase, type Servers } from './system.ts';
@@ -9,11 +10,11 @@ import { createDatabase, type Servers } from './system.ts';
 const log = { debug() {}, info() {}, warn: console.warn, error: console.error };
 /** Builds in the queue at once: as it is by default, and far more. */
 const windows = [100, 10_000];
-const bound = 50;
+const most = { under: 50 };
 const patienceMs = 60_000;
 
 /** What a backlog that nobody works on costs Redis, while a relay lets through as much of it as it may. */
-export async function weighBacklog(servers: Servers, count: number): Promise<void> {
+export async function weighBacklog(servers: Servers, count: number, goals: Goals): Promise<void> {
   const databaseUrl = await createDatabase('cygni', servers.databaseUrl);
   await addQueuedBuilds(databaseUrl, count);
   const redis = new Redis(servers.redisUrl);
@@ -42,9 +43,9 @@ export async function weighBacklog(servers: Servers, count: number): Promise<voi
     }
     const seconds = (performance.now() - from) / 1000;
     const used = (await usedMegabytes(redis)) - before;
-    const verdict = used < bound ? `less than ${bound} MB` : `MORE THAN ${bound} MB`;
+    const verdict = goals.judge(used, most, ' MB');
     console.log(
-      `  ${depth} in the queue after ${seconds.toFixed(1)} s: ${used.toFixed(1)} MB, ${verdict}`,
+      `  ${depth} in the queue after ${seconds.toFixed(1)} s: ${used.toFixed(1)} MB ${verdict}`,
     );
     await queue.close();
     await platform.close();

@@ -1,3 +1,4 @@
+import type { Goals } from '../goals.ts';
 import { median, quantile } from '../statistics.ts';
 import { now } from './protocol.ts';
 import { type Servers, type System, startSystem, until } from './system.ts';
@@ -7,6 +8,7 @@ const clients = 64;
 /** Builds that each worker process has in hand at once. */
 const concurrency = 50;
 const systems = ['cygni', 'hand-written loop'] as const;
+const goal = { share: { atLeast: 0.5 }, startMs: { under: 15 } };
 
 export interface PathOptions {
   readonly rounds: number;
@@ -17,19 +19,27 @@ export interface PathOptions {
 }
 
 /** From POST to finished, with one worker process and with two, beside the loop that one writes by hand. */
-export async function comparePaths(servers: Servers, options: PathOptions): Promise<void> {
+export async function comparePaths(
+  servers: Servers,
+  options: PathOptions,
+  goals: Goals,
+): Promise<void> {
   for (const workers of [1, 2]) {
     await using stack = new AsyncDisposableStack();
     const running: System[] = [];
     for (const name of systems) {
       running.push(stack.use(await startSystem(name, workers, concurrency, servers)));
     }
-    if (workers === 1) await compareLatency(running, options);
-    await compareRates(running, workers, options);
+    if (workers === 1) await compareLatency(running, options, goals);
+    await compareRates(running, workers, options, goals);
   }
 }
 
-async function compareLatency(running: readonly System[], options: PathOptions): Promise<void> {
+async function compareLatency(
+  running: readonly System[],
+  options: PathOptions,
+  goals: Goals,
+): Promise<void> {
   const { rounds, samples } = options;
   const latencies = new Map(running.map(({ name }): [string, number[]] => [name, []]));
   for (let round = 0; round <= rounds; round += 1) {
@@ -43,7 +53,10 @@ async function compareLatency(running: readonly System[], options: PathOptions):
   console.log('POST to the start of the pipeline, one build at a time');
   for (const [name, of] of latencies) {
     const [half, most] = [median(of), quantile(of, 0.99)];
-    console.log(`  ${name.padEnd(17)} p50 ${half.toFixed(1)} ms  p99 ${most.toFixed(1)} ms`);
+    const verdict = name === 'cygni' ? goals.judge(half, goal.startMs, ' ms') : '';
+    console.log(
+      `  ${name.padEnd(17)} p50 ${half.toFixed(1)} ms ${verdict}  p99 ${most.toFixed(1)} ms`,
+    );
   }
 }
 
@@ -64,6 +77,7 @@ async function compareRates(
   running: readonly System[],
   workers: number,
   { rounds, builds }: PathOptions,
+  goals: Goals,
 ): Promise<void> {
   const results = new Map(running.map(({ name }): [string, Round[]] => [name, []]));
   for (let round = 0; round <= rounds; round += 1) {
@@ -80,8 +94,9 @@ async function compareRates(
     const figure = (what: keyof Round) => median(all.map((each) => each[what]));
     const ratio = (what: keyof Round) =>
       median(all.map((each, round) => each[what] / (loop[round]?.[what] ?? Number.NaN)));
+    const verdict = name === 'cygni' ? ` ${goals.judge(ratio('perSecond'), goal.share)}` : '';
     console.log(
-      `  ${name.padEnd(17)} ${figure('perSecond').toFixed(0)} builds/s (${ratio('perSecond').toFixed(2)} ×)` +
+      `  ${name.padEnd(17)} ${figure('perSecond').toFixed(0)} builds/s (${ratio('perSecond').toFixed(2)} ×)${verdict}` +
         `  ${figure('cpuMs').toFixed(2)} ms of Node's CPU a build (${ratio('cpuMs').toFixed(2)} ×)`,
     );
   }

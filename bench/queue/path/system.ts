@@ -17,6 +17,8 @@ export interface System extends AsyncDisposable {
   readonly name: Role['system'];
   /** Resolves once the request is answered. */
   post(): Promise<void>;
+  /** How many requests there were. */
+  readonly posted: number;
   /** When a worker began with, and had ended, each of the builds so far. */
   readonly started: readonly number[];
   readonly finished: readonly number[];
@@ -34,6 +36,8 @@ export async function startSystem(
   workers: number,
   concurrency: number,
   servers: Servers,
+  /** Of what they say of themselves. */
+  warnings: 'inherit' | 'ignore' = 'inherit',
 ): Promise<System> {
   const databaseUrl = await createDatabase(name, servers.databaseUrl);
   const started: number[] = [];
@@ -43,7 +47,10 @@ export async function startSystem(
   const prefix = `{path-${randomUUID()}}`;
 
   async function start(part: Role['part']): Promise<number | null> {
-    const child = fork(program, { execArgv: ['--conditions=cygni-source'] });
+    const child = fork(program, {
+      execArgv: ['--conditions=cygni-source'],
+      stdio: ['ignore', 'inherit', warnings, 'ipc'],
+    });
     children.push(child);
     const role: Role = {
       system: name,
@@ -85,6 +92,9 @@ export async function startSystem(
       name,
       started,
       finished,
+      get posted() {
+        return posted;
+      },
       post() {
         posted += 1;
         return post(agent, port ?? 0, tenants[posted % tenants.length] ?? '');

@@ -40,7 +40,8 @@ export function createApiClient(port: () => number | null, signal: AbortSignal):
       });
       const said = await response.text();
       if (response.ok) return { outcome: 'ok', body: schema.parse(JSON.parse(said)) };
-      if (response.status === 503) return { outcome: 'uncertain' };
+      // Such as 503, and 409 while an earlier request with the same key has no answer yet.
+      if (response.headers.has('retry-after')) return { outcome: 'uncertain' };
       return { outcome: 'refused', status: response.status, said };
     } catch (error) {
       if (error instanceof z.ZodError) throw error;

@@ -47,6 +47,7 @@ describe('the metrics', () => {
       'cygni_builds_total{result="failed",error_type="platform_error"} 0',
       'cygni_build_duration_seconds_count{phase="total",result="succeeded"} 0',
       'cygni_queue_dead_letters_total{kind="build"} 0',
+      'cygni_queue_redeliveries_total{kind="build"} 0',
       'cygni_log_dropped_total 0',
       'cygni_budget_rejections_total 0',
     ]) {

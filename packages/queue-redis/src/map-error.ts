@@ -27,6 +27,8 @@ const connectionMessage =
 export function mapError(error: unknown): CygniError {
   if (isCygniError(error)) return error;
   if (!(error instanceof Error)) return new CygniError('internal', 'the queue failed');
+  // Of a cluster: what its last node had said says more.
+  if ('lastNodeError' in error && error.lastNodeError) return mapError(error.lastNodeError);
   const { message } = error;
   const code = 'code' in error && typeof error.code === 'string' ? error.code : undefined;
   const cause = Object.assign(new Error(message), { name: error.name, code });

@@ -5,15 +5,15 @@ import tls from 'node:tls';
 import type { Queue } from '@cygni/core';
 import { createRedisQueue, type RedisQueueOptions } from '@cygni/queue-redis';
 import { Cluster, Redis } from 'ioredis';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import {
   drained,
   messageOf,
   queueCall,
   startConsumer,
-  until,
 } from '../../core/src/conformance/queue-fixture.ts';
 import { type Certificate, createCertificate } from './support/certificate.ts';
+import { type RedisCluster, startRedisCluster } from './support/redis-cluster.ts';
 import { canStartRedis, type RedisServer, startRedis } from './support/redis-server.ts';
 
 const password = 'hunter2';
@@ -26,6 +26,13 @@ async function mustWork(queue: Queue): Promise<void> {
   await consumer.delivered(3);
   await drained(queue);
   await consumer.stop();
+}
+
+function overTls({ certificatePath, keyPath }: Certificate): readonly string[] {
+  return [
+    ...['--port', '0', '--tls-port', '%port', '--tls-auth-clients', 'no'],
+    ...['--tls-cert-file', certificatePath, '--tls-key-file', keyPath],
+  ];
 }
 
 /** What `open` rejects with. */
@@ -50,20 +57,11 @@ describe.skipIf(!canStartRedis)('a queue whose Redis asks for TLS and a password
   beforeAll(async () => {
     directory = await mkdtemp(join(tmpdir(), 'cygni-redis-tls-'));
     certificate = await createCertificate(directory);
-    const { certificatePath, keyPath, pem } = certificate;
-    const settings = ['--port', '0', '--tls-port', '%port', '--tls-auth-clients', 'no'];
-    server = await startRedis(
-      [
-        ...settings,
-        '--tls-cert-file',
-        certificatePath,
-        '--tls-key-file',
-        keyPath,
-        '--requirepass',
-        password,
-      ],
-      { host: 'localhost', password, tls: { ca: pem } },
-    );
+    server = await startRedis([...overTls(certificate), '--requirepass', password], {
+      host: 'localhost',
+      password,
+      tls: { ca: certificate.pem },
+    });
   });
   afterAll(async () => {
     tls.setDefaultCACertificates(trusted);
@@ -115,35 +113,24 @@ describe.skipIf(!canStartRedis)('a queue whose Redis asks for TLS and a password
 });
 
 describe.skipIf(!canStartRedis)('a queue in a cluster', () => {
-  let nodes: readonly RedisServer[];
-
+  let cluster: RedisCluster;
   beforeAll(async () => {
-    const settings = ['--cluster-enabled', 'yes', '--cluster-node-timeout', '2000'];
-    const [first, second] = await Promise.all([startRedis(settings), startRedis(settings)]);
-    nodes = [first, second];
-    await first.client.cluster('ADDSLOTSRANGE', 0, 8191);
-    await second.client.cluster('ADDSLOTSRANGE', 8192, 16383);
-    await second.client.cluster('SET-CONFIG-EPOCH', 2);
-    await first.client.cluster('MEET', '127.0.0.1', second.port);
-    await until(async () => {
-      const states = await Promise.all(nodes.map(({ client }) => client.cluster('INFO')));
-      return states.every((state) => state.includes('cluster_state:ok'));
-    });
+    cluster = await startRedisCluster();
   });
-  afterAll(() => Promise.all(nodes.map((node) => node[Symbol.asyncDispose]())));
+  afterAll(() => cluster[Symbol.asyncDispose]());
 
   // Of these, one is kept by the first node and the other by the second.
   it.each(['first', 'b'])('keeps all keys of the prefix "%s" on one node', async (prefix) => {
-    const queue = createRedisQueue({ url: nodes[0]?.url ?? '', cluster: true, prefix });
+    const queue = createRedisQueue({ url: cluster.nodes[0].url, cluster: true, prefix });
     await mustWork(queue);
     await queue.enqueue([messageOf('kept')], queueCall());
-    const keys = await Promise.all(nodes.map(({ client }) => client.keys(`{${prefix}}:*`)));
+    const keys = await Promise.all(cluster.nodes.map(({ client }) => client.keys(`{${prefix}}:*`)));
     expect(keys.map(({ length }) => length > 0).sort()).toEqual([false, true]);
     await queue.close();
   });
 
   it('leaves a cluster connection that is lent usable', async () => {
-    const connection = new Cluster([{ host: '127.0.0.1', port: nodes[1]?.port ?? 0 }]);
+    const connection = new Cluster([{ host: '127.0.0.1', port: cluster.nodes[1].port }]);
     const queue = createRedisQueue({ connection, prefix: 'lent' });
     await mustWork(queue);
     await queue.close();
@@ -152,8 +139,8 @@ describe.skipIf(!canStartRedis)('a queue in a cluster', () => {
   });
 
   it('says so when it was not told that it is one', async () => {
-    const queue = createRedisQueue({ url: nodes[0]?.url ?? '', prefix: 'b' });
-    const other = createRedisQueue({ url: nodes[1]?.url ?? '', prefix: 'b' });
+    const queue = createRedisQueue({ url: cluster.nodes[0].url, prefix: 'b' });
+    const other = createRedisQueue({ url: cluster.nodes[1].url, prefix: 'b' });
     const errors = await Promise.all(
       [queue, other].map((each) =>
         each.enqueue([messageOf('1')], queueCall()).then(
@@ -166,6 +153,82 @@ describe.skipIf(!canStartRedis)('a queue in a cluster', () => {
       { code: 'invalid_configuration', message: 'this Redis is a cluster' },
     ]);
     await Promise.all([queue.close(), other.close()]);
+  });
+});
+
+describe.skipIf(!canStartRedis)('a queue in a cluster that asks for TLS and a user', () => {
+  const user = 'cygni';
+  const token = 'p@ss/w#rd!';
+  let directory: string;
+  let certificate: Certificate;
+  let cluster: RedisCluster;
+  const trusted = tls.getCACertificates('default');
+
+  beforeAll(async () => {
+    directory = await mkdtemp(join(tmpdir(), 'cygni-redis-cluster-'));
+    certificate = await createCertificate(directory);
+    cluster = await startRedisCluster(
+      [
+        ...overTls(certificate),
+        ...['--tls-cluster', 'yes', '--tls-ca-cert-file', certificate.certificatePath],
+        ...['--requirepass', password],
+        ...['--user', user, 'on', `>${token}`, '~*', '&*', '+@all'],
+      ],
+      { host: 'localhost', password, tls: { ca: certificate.pem } },
+    );
+  });
+  afterEach(() => tls.setDefaultCACertificates(trusted));
+  afterAll(async () => {
+    await cluster[Symbol.asyncDispose]();
+    await rm(directory, { recursive: true, force: true });
+  });
+
+  const addressOf = (credentials: string) => ({
+    url: `rediss://${credentials}@localhost:${cluster.nodes[0].port}`,
+    cluster: true,
+  });
+
+  // Of these, one is kept by the node of the address and the other by the node that it tells of.
+  it.each([
+    ['a password', `:${password}`, 'first'],
+    ['a password', `:${password}`, 'b'],
+    ['a user and its password', `${user}:${encodeURIComponent(token)}`, 'first'],
+    ['a user and its password', `${user}:${encodeURIComponent(token)}`, 'b'],
+  ])('takes TLS and %s from the address: %s, prefix "%s"', async (_what, credentials, prefix) => {
+    tls.setDefaultCACertificates([...trusted, certificate.pem]);
+    const queue = createRedisQueue({ ...addressOf(credentials), prefix });
+    await mustWork(queue);
+    await queue.close();
+  });
+
+  it('takes them from a cluster connection that is lent, and leaves that usable', async () => {
+    const connection = new Cluster([{ host: 'localhost', port: cluster.nodes[1].port }], {
+      dnsLookup: (address, callback) => callback(null, address),
+      redisOptions: { username: user, password: token, tls: { ca: certificate.pem } },
+    });
+    const queue = createRedisQueue({ connection, prefix: 'lent' });
+    await mustWork(queue);
+    await queue.close();
+    expect(await connection.set('key', 'value')).toBe('OK');
+    connection.disconnect();
+  });
+
+  // ioredis does not tell why a node of a cluster could not be reached, so `open` has nothing to refuse.
+  it('sends nothing to a server whose certificate is not trusted', async () => {
+    const queue = createRedisQueue(addressOf(`:${password}`));
+    await queue.open(queueCall());
+    await expect(queue.enqueue([messageOf('1')], queueCall())).rejects.toMatchObject({
+      code: 'unavailable',
+    });
+    await queue.close();
+  });
+
+  it.each([':wrong', `${user}:wrong`])('refuses %s', async (credentials) => {
+    tls.setDefaultCACertificates([...trusted, certificate.pem]);
+    expect(await refusal(addressOf(credentials))).toMatchObject({
+      code: 'invalid_configuration',
+      message: 'Redis refused the user or the password',
+    });
   });
 });
 

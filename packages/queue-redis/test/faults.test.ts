@@ -80,7 +80,7 @@ describe.skipIf(!canStartRedis)('the Redis queue', () => {
     await consumer.ended;
   });
 
-  it('goes on after Redis died and came back empty, as after a failover to an empty replica', async () => {
+  it('goes on after Redis died and came back empty', async () => {
     const release = Promise.withResolvers<void>();
     const consumer = startConsumer(
       queue,
@@ -99,6 +99,37 @@ describe.skipIf(!canStartRedis)('the Redis queue', () => {
     await send(queue, 'in hand');
     await until(() => consumer.ids.filter((id) => id === 'in hand').length === 2);
     await consumer.stop();
+  });
+
+  it('goes on after a failover to an empty server, though the old primary keeps its connections', async () => {
+    await using successor = await startRedis();
+    await using proxy = await startProxy(server.port);
+    const behind = createRedisQueue({ url: `redis://127.0.0.1:${proxy.port}` });
+    const release = Promise.withResolvers<void>();
+    const consumer = startConsumer(
+      behind,
+      ({ message }) => (message.id === 'in hand' ? release.promise : Promise.resolve()),
+      { concurrency: 2 },
+    );
+    await send(behind, 'in hand');
+    await send(behind, 'before');
+    await until(() => consumer.deliveries.length === 2);
+
+    await server.client.replicaof('127.0.0.1', successor.port);
+    await expect(behind.enqueue([messageOf('refused')], queueCall())).rejects.toMatchObject({
+      ...unavailable,
+      message: 'this Redis accepts no writes now',
+    });
+    proxy.redirect(successor.port);
+    await send(behind, 'after');
+    await handed(consumer, 'after');
+    release.resolve();
+    await send(behind, 'in hand');
+    await until(() => consumer.ids.filter((id) => id === 'in hand').length === 2);
+    await drained(behind);
+    await consumer.stop();
+    await behind.close();
+    expect(consumer.ids).not.toContain('refused');
   });
 
   it('goes on after FLUSHALL; what is sent again is handed out again', async () => {

@@ -1,4 +1,5 @@
-import type { Message, Queue } from '@cygni/core';
+import { randomUUID } from 'node:crypto';
+import type { Queue } from '@cygni/core';
 import { createRedisQueue } from '@cygni/queue-redis';
 import { createPostgresStore } from '@cygni/store-postgres';
 import { describe, expect, it } from 'vitest';
@@ -15,6 +16,7 @@ import {
   postgresUrl,
   type TestDatabase,
 } from '../../store-postgres/test/support/test-database.ts';
+import { loseConsumer } from './support/lose-consumer.ts';
 import { canStartRedis, startRedis } from './support/redis-server.ts';
 
 const startLimitMs = 2_000;
@@ -109,20 +111,30 @@ describe.skipIf(!canStartRedis)('an API whose Redis is away', () => {
 
   it('measures depth, age, deliveries, redeliveries and dead letters', async () => {
     await using redis = await startRedis();
-    const queue = createRedisQueue({ url: redis.url });
-    const foreign: Message = messageOf('of tomorrow', { v: 2 });
-    await queue.enqueue([foreign], queueCall());
+    const queue = createRedisQueue({ url: redis.url, redeliverySeconds: 2 });
+    await queue.enqueue(
+      [messageOf('of tomorrow', { v: 2 }), messageOf(randomUUID()), messageOf('damaged')],
+      queueCall(),
+    );
+    await loseConsumer(redis.url, '{cygni}');
+    await redis.client.hset('{cygni}:build:3', 'data', '{broken');
     await using api = await startApi({ queue });
     await post(api, await api.uploadSource());
     const metrics = async () => (await fetch(`${api.url}/metrics`)).text();
-    await until(async () =>
-      (await metrics()).includes('cygni_queue_delivery_seconds_count{kind="build"} 1'),
-    );
+    const counted = [
+      'cygni_queue_delivery_seconds_count{kind="build"} 1',
+      'cygni_queue_redeliveries_total{kind="build"} 1',
+      'cygni_queue_dead_letters_total{kind="build"} 1',
+    ];
+    await until(async () => {
+      const text = await metrics();
+      return counted.every((line) => text.includes(line));
+    });
     const text = await metrics();
-    expect(text).toContain('cygni_queue_depth{kind="build"} 1');
-    expect(text).toMatch(/cygni_queue_oldest_job_age_seconds 0\.\d+/);
-    expect(text).toContain('cygni_queue_redeliveries_total{kind="deployment"} 0');
-    expect(text).toContain('cygni_queue_dead_letters_total{kind="build"} 0');
+    expect(text.split('\n')).toEqual(
+      expect.arrayContaining([...counted, 'cygni_queue_depth{kind="build"} 1']),
+    );
+    expect(text).toMatch(/cygni_queue_oldest_job_age_seconds \d+\.\d+/);
   });
 });
 

@@ -13,26 +13,34 @@ declare module 'vitest' {
 
 const run = promisify(execFile);
 const image = 'redis:7';
+const noRedis =
+  'NO REDIS: its tests are skipped. Install redis-server; for some of them, set REDIS_URL, or install docker.';
+const noProgram =
+  'NO REDIS-SERVER: the tests of what happens when Redis fails are SKIPPED. Install redis-server.';
 
-/** A real Redis for a whole test run: REDIS_URL, else redis-server on the path, else by apt, else by docker. */
+/**
+ * A real Redis for a whole test run: REDIS_URL, else redis-server on the path, else by apt, else by docker. Tests of
+ * faults need the program.
+ * @throws in CI, where there is no program
+ */
 export default async function findRedis(
   project: TestProject,
 ): Promise<(() => Promise<void>) | undefined> {
   const given = process.env.REDIS_URL || null;
   const server = (await locate()) ?? (given === null ? await install() : null);
+  const container = given === null && server === null ? await runContainer() : null;
+  const url = given ?? container?.url ?? null;
   project.provide('redisServer', server);
-  project.provide('redisUrl', given);
-  if (given !== null || server !== null) return undefined;
-
-  const container = await runContainer();
-  if (container) {
-    project.provide('redisUrl', container.url);
-    return container.remove;
+  project.provide('redisUrl', url);
+  if (server === null) {
+    const line = url === null ? noRedis : noProgram;
+    if (process.env.CI) {
+      await container?.remove();
+      throw new Error(line);
+    }
+    process.stderr.write(`${line}\n`);
   }
-  const line = 'NO REDIS: its tests are skipped. Set REDIS_URL, or install redis-server or docker.';
-  if (process.env.CI) throw new Error(line);
-  process.stderr.write(`${line}\n`);
-  return undefined;
+  return container?.remove;
 }
 
 async function locate(): Promise<string | null> {

@@ -5,10 +5,13 @@ export interface Proxy extends AsyncDisposable {
   readonly port: number;
   /** From now on the connection that reaches the server from this port passes nothing on, and stays open. */
   swallow(localPort: number): void;
+  /** Those who connect from now on reach another server, as when a name is given to it; those who are connected stay. */
+  redirect(target: number): void;
 }
 
 /** Stands between a client and a server. */
-export async function startProxy(target: number): Promise<Proxy> {
+export async function startProxy(first: number): Promise<Proxy> {
+  let target = first;
   const passages = new Map<number, { near: Socket; far: Socket }>();
   const sockets = new Set<Socket>();
   const server = createServer((near) => {
@@ -37,6 +40,9 @@ export async function startProxy(target: number): Promise<Proxy> {
       far.unpipe(near);
       near.resume();
       far.resume();
+    },
+    redirect(to) {
+      target = to;
     },
     async [Symbol.asyncDispose]() {
       for (const socket of sockets) socket.destroy();
