@@ -5,10 +5,12 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { z } from 'zod';
+import { checkDocumentedAdapter } from './documented-adapter.ts';
 
 /**
  * Packs every package as npm would publish it, checks the tarballs with publint and arethetypeswrong, installs them
- * together in an empty project, imports each entry point with plain Node, and compiles the documentation's snippets against them.
+ * together in an empty project, imports each entry point with plain Node, compiles the documentation's snippets
+ * against them, and runs the adapter that the documentation leads to.
  */
 const run = promisify(execFile);
 const root = fileURLToPath(new URL('..', import.meta.url));
@@ -97,6 +99,7 @@ async function consume(packages: readonly PackedPackage[]): Promise<void> {
     await run(join(binaries, 'tsc'), ['--project', project]);
     console.log(`${snippets.length} snippets of the documentation compile (${resolution})`);
   }
+  await checkDocumentedAdapter(project);
 }
 
 /** The TypeScript in README.md, docs/ and the packages' own README files. */

@@ -12,6 +12,8 @@ export interface Round {
   readonly pullCpuSeconds: number;
   /** Of the server, mebibytes: its peak less what it had before the first request. */
   readonly memoryGrowth: number;
+  /** Of the server, mebibytes: resident at most. */
+  readonly memoryPeak: number;
 }
 
 /** As many layers at once as docker and skopeo move. */
@@ -40,6 +42,7 @@ export async function round(serve: Serve, image: BenchImage, parent: string): Pr
       pushCpuSeconds: pushed - started,
       pullCpuSeconds: pulled - pushed,
       memoryGrowth: after.peak - before.now,
+      memoryPeak: after.peak,
     };
   } finally {
     await rm(directory, { recursive: true, force: true });

@@ -57,6 +57,7 @@ export function compose(
     : createRegistryServer({
         directory: join(dataDirectory, 'registry'),
         authorize: access.authorizeImage,
+        log,
       });
   const registry = configuration.ecr
     ? createEcrRegistry({ ...configuration.ecr, images })

@@ -32,6 +32,8 @@ export interface Configuration {
   readonly hasPublicMetrics: boolean;
   readonly advertisedHost: string;
   readonly registry: ExternalRegistry | undefined;
+  /** Between two garbage collections of the embedded registry. */
+  readonly registryGarbageSeconds: number;
   /** Besides the server itself. */
   readonly trustedIssuers: readonly TrustedIssuer[];
   readonly logLevel: string;
@@ -86,6 +88,7 @@ export function readConfiguration(environment: NodeJS.ProcessEnv): Configuration
       hasPublicMetrics: variables.METRICS_PORT === undefined && variables.NODE_ENV !== 'production',
       advertisedHost: variables.ADVERTISED_HOST ?? reachable(variables.HOST),
       registry: externalRegistry(variables),
+      registryGarbageSeconds: variables.REGISTRY_GARBAGE_SECONDS,
       trustedIssuers: variables.CYGNI_ISSUERS ?? [],
       logLevel: variables.LOG_LEVEL,
       secrets: secretsOf(values),

@@ -15,6 +15,7 @@ import { loadKey } from './keys.ts';
 import { listenerOptions } from './listener-options.ts';
 import { createMetricsServer } from './metrics-server.ts';
 import { createRateLimitStores } from './rate-limit-store.ts';
+import { collectRegistryGarbage } from './registry-garbage.ts';
 import { version } from './version.ts';
 
 const startTimeoutMs = 60_000;
@@ -100,6 +101,10 @@ export async function startServer(
     platform
       .run({ roles, signal: platform.stopping })
       .catch((err: unknown) => log.error({ err }, 'a role ended unexpectedly'));
+    if (registryServer) {
+      const intervalMs = configuration.registryGarbageSeconds * 1000;
+      void collectRegistryGarbage(registryServer, platform, { intervalMs, log });
+    }
 
     const adapters = { ...describeAdapters(), store: database.name };
     for (const [contract, adapter] of Object.entries(adapters)) {

@@ -63,6 +63,9 @@ export const environmentSchema = z.object({
     .string()
     .optional()
     .meta({ description: 'opens REGISTRY_URL', secret: true }),
+  REGISTRY_GARBAGE_SECONDS: z.coerce.number().int().min(1).max(86_400).default(3_600).meta({
+    description: 'between two collections of what nobody refers to in the embedded registry',
+  }),
   LOG_LEVEL: z
     .enum(['debug', 'info', 'warn', 'error', 'silent'])
     .default('info')

@@ -35,6 +35,7 @@ describe('the configuration', () => {
     ['REDIS_CLUSTER', 'hunter2'],
     ['REGISTRY_MIRRORS', 'hunter2'],
     ['REGISTRY_MIRRORS', 'docker.io=https://user:hunter2@mirror.example'],
+    ['REGISTRY_GARBAGE_SECONDS', 'hunter2'],
     ['BUILD_ENGINE', 'hunter2'],
     ['WEBHOOK_KEYS', 'hunter2'],
     ['SEALING_KEYS', 'hunter2'],

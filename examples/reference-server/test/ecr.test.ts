@@ -11,18 +11,21 @@ import {
   startEcrBackend,
   startEcrFake,
 } from '../../../packages/registry-ecr/test/support/ecr-fake/start-ecr-fake.ts';
-import { createApiClient } from '../../demo/src/api-client.ts';
+import { type ApiClient, createApiClient } from '../../demo/src/api-client.ts';
 import { packHelloSite } from '../../demo/src/pack-source.ts';
 import { readConfiguration } from '../src/configuration.ts';
 import { type RunningServer, startServer } from '../src/server.ts';
+import { eventually } from './support/eventually.ts';
 
 describe.skipIf(motoIsMissing)('the reference server with its images in a fake of ECR', () => {
   let directory: string;
   let backend: EcrBackend;
   let fake: EcrFake;
   let server: RunningServer;
+  let archive: Awaited<ReturnType<typeof packHelloSite>>;
   beforeAll(async () => {
     directory = await mkdtemp(join(tmpdir(), 'cygni-server-ecr-'));
+    archive = await packHelloSite(directory);
     backend = await startEcrBackend();
     fake = await startEcrFake(backend);
     const result = readConfiguration({
@@ -51,21 +54,23 @@ describe.skipIf(motoIsMissing)('the reference server with its images in a fake o
     await rm(directory, { recursive: true, force: true });
   });
 
+  async function buildToItsEnd(api: ApiClient, request: object) {
+    const { id } = await api.build(request);
+    return eventually(async () => {
+      const found = await api.getBuild(id);
+      return isTerminalBuildState(found.state) ? found : undefined;
+    }, AbortSignal.timeout(60_000));
+  }
+
   it('builds into a repository that it creates, deploys from there, and moves no tag', async () => {
     const signal = AbortSignal.timeout(60_000);
     const token = (await readFile(join(directory, 'token'), 'utf8')).trim();
     const api = createApiClient(server.url, token, signal);
-    const source = await api.upload(await packHelloSite(directory));
-    const build = async (dockerfile: string) => {
-      const request = { sourceId: source.id, repository: 'hello-site', dockerfile, tags: ['one'] };
-      const { id } = await api.build(request);
-      for (;;) {
-        signal.throwIfAborted();
-        const found = await api.getBuild(id);
-        if (isTerminalBuildState(found.state)) return found;
-        await new Promise((resolve) => setTimeout(resolve, 50));
-      }
-    };
+    const source = await api.upload(archive);
+    const build = async (dockerfile: string) =>
+      buildToItsEnd(api, {
+        ...{ sourceId: source.id, repository: 'hello-site', dockerfile, tags: ['one'] },
+      });
     const first = await build('Dockerfile');
     expect(first).toMatchObject({
       state: 'SUCCEEDED',
@@ -93,4 +98,25 @@ describe.skipIf(motoIsMissing)('the reference server with its images in a fake o
     });
     expect(answer.status).toBe(404);
   });
+
+  it.each(['POST', 'PUT'])(
+    'builds in one attempt though its token is refused from the first %s of a push on',
+    async (method) => {
+      const token = (await readFile(join(directory, 'token'), 'utf8')).trim();
+      const api = createApiClient(server.url, token, AbortSignal.timeout(60_000));
+      const source = await api.upload(archive);
+      let expired = 0;
+      fake.fault = (request) => {
+        if (expired === 0 && request.method === method && request.operation === undefined) {
+          expired += 1;
+          fake.expireTokens();
+        }
+        return undefined;
+      };
+      const repository = `expiring-${method.toLowerCase()}`;
+      const found = await buildToItsEnd(api, { sourceId: source.id, repository });
+      expect(found).toMatchObject({ state: 'SUCCEEDED', attempt: 1 });
+      expect(expired).toBe(1);
+    },
+  );
 });

@@ -207,6 +207,37 @@ describe('a registry', () => {
     expect((await build(local.pipeline, stolen)).outcome).toMatchObject({ reason: 'image_pull' });
   });
 
+  it('that ceases to take the credentials in the middle of a push is sent new ones', async () => {
+    await using guarded = await startRegistry('acme:first');
+    await using local = await openPipeline({ engine: 'assemble', images: guarded.images });
+    const credentials = (password: string) => ({
+      ...{ username: 'acme', password, expiresAt: null },
+      reach: 'repository' as const,
+    });
+    const refused: string[] = [];
+    const job = {
+      ...(await jobOf(guarded, { files })),
+      destination: { ...guarded.at('acme/app'), credentials: credentials('first') },
+      async renewCredentials({ password }: { readonly password: string }) {
+        refused.push(password);
+        return credentials('second');
+      },
+    };
+    // The layer is there, and neither the config nor the manifest.
+    guarded.onceFinished('PUT', () => guarded.admit('acme:second'));
+    const { outcome, lines } = await build(local.pipeline, job);
+    if (outcome.status === 'failed') throw new Error(lines.join('\n'));
+    expect(refused).toEqual(['first']);
+
+    guarded.admit('acme:third');
+    expect((await build(local.pipeline, { ...job, buildId: 'another' })).outcome).toMatchObject({
+      status: 'failed',
+      reason: 'registry_auth',
+    });
+    // One more try, and no third.
+    expect(refused).toEqual(['first', 'first']);
+  });
+
   it('that fails, or is not there, is registry_unavailable', async () => {
     const server = createServer((_, response) => response.writeHead(500).end());
     const host = await listen(server);

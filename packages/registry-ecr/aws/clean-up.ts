@@ -1,9 +1,9 @@
 import { randomUUID } from 'node:crypto';
-import { DeleteRepositoryCommand, paginateDescribeRepositories } from '@aws-sdk/client-ecr';
 import type { TestProject } from 'vitest/node';
 import { createEcrApi } from '../src/ecr-api.ts';
 import { resolveOptions } from '../src/options.ts';
 import { readAccount, registryOnAws } from './account.ts';
+import { deleteRepositories } from './delete-repositories.ts';
 
 declare module 'vitest' {
   interface ProvidedContext {
@@ -13,7 +13,9 @@ declare module 'vitest' {
 }
 
 /** Finds out that AWS is there before any test does, and deletes every repository of this run after the last one. */
-export default async function cleanUp(project: TestProject): Promise<() => Promise<void>> {
+export default async function cleanUp(
+  project: Pick<TestProject, 'provide'>,
+): Promise<() => Promise<void>> {
   const { options, prefix } = readAccount();
   const own = `${prefix}/${randomUUID().slice(0, 8)}`;
   project.provide('prefix', own);
@@ -23,20 +25,9 @@ export default async function cleanUp(project: TestProject): Promise<() => Promi
   await both[Symbol.asyncDispose]();
 
   return async () => {
-    const { client, registryId } = createEcrApi(resolveOptions({ ...options, images }));
-    let deleted = 0;
-    for await (const { repositories = [] } of paginateDescribeRepositories(
-      { client },
-      { registryId },
-    )) {
-      for (const { repositoryName = '' } of repositories) {
-        if (!repositoryName.startsWith(`${own}/`)) continue;
-        const target = { registryId, repositoryName, force: true };
-        await client.send(new DeleteRepositoryCommand(target));
-        deleted += 1;
-      }
-    }
-    client.destroy();
+    const api = createEcrApi(resolveOptions({ ...options, images }));
+    const deleted = await deleteRepositories(api, own);
+    api.client.destroy();
     process.stderr.write(`deleted the ${deleted} repositories below ${own}/\n`);
   };
 }

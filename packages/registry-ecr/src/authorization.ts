@@ -57,7 +57,7 @@ export function createAuthorization(
       return unlessAborted(pending, signal);
     },
     forget(credentials) {
-      if (current?.credentials === credentials) current = undefined;
+      if (current?.credentials.password === credentials.password) current = undefined;
     },
     close() {
       closing.abort(new CygniError('closed', 'the registry is closed'));

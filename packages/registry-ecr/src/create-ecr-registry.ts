@@ -108,6 +108,7 @@ export function createEcrRegistry(options: EcrRegistryOptions): EcrRegistry {
 
     credentials: (repository, _actions, call) =>
       within(repository, call, () => authorization.obtain(call)),
+    forgetCredentials: (credentials) => authorization.forget(credentials),
 
     resolve: (repository, reference, call) =>
       within(repository, call, async () => {

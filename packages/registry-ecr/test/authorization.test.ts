@@ -47,6 +47,18 @@ describe('credentials of ECR', () => {
     expect(aws.asked[0]?.input).toEqual({ registryIds: ['123456789012'] });
   });
 
+  it('that the registry refused are forgotten, and no others', async () => {
+    issuing(12 * hourMs, Date.now);
+    await using registry = registryOnWire();
+    const first = await registry.credentials('acme/site', ['push'], testCall());
+    registry.forgetCredentials?.({ ...first });
+    const second = await registry.credentials('acme/site', ['push'], testCall());
+    expect([first.password, second.password]).toEqual(['token-1', 'token-2']);
+    // Said late, by somebody whose push began with the first.
+    registry.forgetCredentials?.(first);
+    expect(await registry.credentials('acme/site', ['push'], testCall())).toEqual(second);
+  });
+
   it('are asked for once, however many want them, for whatever repository', async () => {
     const aws = issuing(12 * hourMs, Date.now);
     await using registry = registryOnWire();

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { ECRClient, StartImageScanCommand } from '@aws-sdk/client-ecr';
-import type { RepositoryLocation } from '@cygni/core';
+import { mediaTypes, type RepositoryLocation } from '@cygni/core';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { motoIsMissing } from '../../artifacts-s3/test/support/moto.ts';
 import { testCall } from './support/call.ts';
@@ -79,7 +79,7 @@ describe.skipIf(motoIsMissing)('ECR, as a fake over moto plays it', () => {
       expect(found.digest).toBe(image.digest);
     });
 
-    it('whose token runs out after its layers leaves no image', async () => {
+    it('whose token runs out after its layers leaves no image, and ends with the next token', async () => {
       const location = await newRepository();
       const image = newImage();
       await pushBlobs(on.images, location, image, testCall());
@@ -90,6 +90,14 @@ describe.skipIf(motoIsMissing)('ECR, as a fake over moto plays it', () => {
       const late = pushImage(on.images, location, 'one', image, testCall());
       await expect(late).rejects.toMatchObject(refused);
       expect(await on.registry.listTags(location.repository, { limit: 1 }, testCall())).toEqual([]);
+      fake.fault = () => undefined;
+      if (location.credentials) on.registry.forgetCredentials?.(location.credentials);
+      const renewed = await locate(location.repository);
+      const manifest = { mediaType: mediaTypes.ociManifest, bytes: image.manifest };
+      await on.images.putManifest(renewed, 'one', manifest, testCall());
+      expect((await on.registry.resolve(location.repository, 'one', testCall())).digest).toBe(
+        image.digest,
+      );
     });
   });
 

@@ -17,8 +17,8 @@ import { createUploadStore } from './server/upload-store.ts';
 
 /**
  * `directory` belongs to one server at a time. `limits`: a manifest (4 MiB), a blob (10 GiB), silence
- * of a client in the middle of a body (60 s), age of an abandoned upload (24 h), and how long content
- * without a manifest is left alone (1 h).
+ * of a client in the middle of a body (60 s), age of an abandoned upload and longest time of a push
+ * (24 h), and how long content without a manifest is left alone when nothing more of it comes (1 h).
  */
 export interface RegistryServerOptions extends z.input<typeof registryServerOptionsSchema> {
   /** Asked before anything is done. What it throws is answered with 500. Absent: everything is allowed. */
@@ -35,7 +35,8 @@ export interface RegistryServer extends AsyncDisposable {
   handle(request: IncomingMessage, response: ServerResponse): void;
   /**
    * Deletes content that no manifest of any repository refers to and that is older than the grace
-   * period, and abandoned uploads. Safe while others push and pull.
+   * period, and abandoned uploads. Safe while others push and pull: a push loses nothing that pauses
+   * for less than the grace period, and ends within the age at which an upload is abandoned.
    * @throws `aborted`; `integrity` if a stored manifest cannot be read, in which case no content is deleted
    */
   collectGarbage(call: { readonly signal: AbortSignal }): Promise<Collected>;
@@ -118,7 +119,8 @@ export function createRegistryServer(options: RegistryServerOptions): RegistrySe
       const either = AbortSignal.any([signal, closing.signal]);
       return lock.run('garbage', async () => {
         await dropAbandoned();
-        const parts = { layout, lock, live, graceMs: limits.garbageGraceMs };
+        const { garbageGraceMs: graceMs, staleUploadMs: longestPushMs } = limits;
+        const parts = { layout, lock, live, graceMs, longestPushMs };
         const collected = await collectGarbage(parts, either);
         log.info({ ...collected }, 'unreferenced content was deleted');
         return collected;

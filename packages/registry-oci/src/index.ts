@@ -1,4 +1,8 @@
 export {
+  collectGarbageRegularly,
+  type GarbageCollectionOptions,
+} from './collect-garbage-regularly.ts';
+export {
   createImageClient,
   type ImageClientOptions,
   type OciImageClient,

@@ -54,11 +54,14 @@ export function mapError(error: unknown, what: string, signal: AbortSignal): Cyg
       cause: error,
     });
   }
-  if (isTlsFailure(error)) {
-    return new CygniError('unavailable', `${what}: the registry's certificate is not accepted`, {
-      cause: error,
-      retryable: false,
-    });
+  const code = codeOf(error);
+  if (code.startsWith('ERR_SSL_')) {
+    const why = `no TLS connection to the registry can be made (${code})`;
+    return new CygniError('unavailable', `${what}: ${why}`, { cause: error, retryable: false });
+  }
+  if (isOfCertificate(code)) {
+    const why = `the registry's certificate is not accepted (${code})`;
+    return new CygniError('unavailable', `${what}: ${why}`, { cause: error, retryable: false });
   }
   return new CygniError('internal', `${what} failed`, { cause: error });
 }
@@ -93,8 +96,8 @@ function codeOfResponse(failure: ResponseFailure): ErrorCode {
   }
 }
 
-function isTlsFailure(error: unknown): boolean {
-  return /^(?:ERR_TLS_|ERR_SSL_|CERT_|DEPTH_ZERO_|SELF_SIGNED_|UNABLE_TO_)/.test(codeOf(error));
+function isOfCertificate(code: string): boolean {
+  return /^(?:ERR_TLS_|CERT_|DEPTH_ZERO_|SELF_SIGNED_|UNABLE_TO_)/.test(code);
 }
 
 function codeOf(error: unknown): string {

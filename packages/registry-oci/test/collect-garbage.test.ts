@@ -59,13 +59,46 @@ describe('collecting garbage', () => {
     // A pusher hears that the layer is there, and so does not send it.
     await fetch(registry.url(`acme/site/blobs/${sha256(kept.layer)}`), { method: 'HEAD' });
 
+    // Its config was pushed long ago, and belongs to the same push.
     const { deletedBlobs } = await registry.server.collectGarbage({ signal: never() });
-    expect(deletedBlobs).toBe(1);
-    const refused = await pushManifest(registry, 'acme/site', 'one', kept.manifest);
-    expect(await codeOf(refused)).toBe('MANIFEST_BLOB_UNKNOWN');
-    await pushBlob(registry, 'acme/site', kept.config);
+    expect(deletedBlobs).toBe(0);
     const accepted = await pushManifest(registry, 'acme/site', 'one', kept.manifest);
     expect(accepted.status).toBe(201);
+  });
+
+  it('takes nothing from a push that lasts longer than the grace period', async () => {
+    await using registry = await embedded();
+    const collect = () => registry.server.collectGarbage({ signal: never() });
+    await pushBlob(registry, 'acme/site', kept.config);
+    await age(registry, 'acme/site', kept.config);
+    const opened = await fetch(registry.url('acme/site/blobs/uploads/'), { method: 'POST' });
+    const location = new URL(opened.headers.get('location') ?? '', registry.url(''));
+    // The layer is on its way for hours.
+    expect(await collect()).toMatchObject({ deletedBlobs: 0 });
+    location.searchParams.set('digest', sha256(kept.layer));
+    expect((await fetch(location, { method: 'PUT', body: kept.layer })).status).toBe(201);
+    // It has just arrived, and the manifest has not.
+    expect(await collect()).toMatchObject({ deletedBlobs: 0 });
+
+    const accepted = await pushManifest(registry, 'acme/site', 'one', kept.manifest);
+    expect(accepted.status).toBe(201);
+    expect(await has(registry, 'acme/site', kept.config)).toBe(true);
+  });
+
+  it('leaves nothing for a push that came to a halt, went elsewhere, or takes longer than any may', async () => {
+    await using registry = await embedded();
+    const collect = () => registry.server.collectGarbage({ signal: never() });
+    const begin = (repository: string) =>
+      fetch(registry.url(`${repository}/blobs/uploads/`), { method: 'POST' });
+    await pushBlob(registry, 'acme/site', kept.config);
+    await age(registry, 'acme/site', kept.config);
+    await begin('other/site');
+    expect(await collect()).toMatchObject({ deletedBlobs: 1 });
+
+    await pushBlob(registry, 'acme/site', kept.config);
+    await age(registry, 'acme/site', kept.config, 25);
+    await begin('acme/site');
+    expect(await collect()).toMatchObject({ deletedBlobs: 1 });
   });
 
   it('never leaves a manifest without its content, however pushes and collections meet', async () => {
@@ -170,10 +203,15 @@ function blobFile(registry: Embedded, bytes: Uint8Array): string {
   return path.join(registry.directory, 'blobs', 'sha256', hex.slice(0, 2), hex);
 }
 
-async function age(registry: Embedded, repository: string, bytes: Uint8Array): Promise<void> {
+async function age(
+  registry: Embedded,
+  repository: string,
+  bytes: Uint8Array,
+  hours = 2,
+): Promise<void> {
   const hex = sha256(bytes).slice('sha256:'.length);
   const link = path.join(registry.directory, 'repositories', repository, '_blobs', hex);
-  const past = new Date(Date.now() - 2 * 60 * 60 * 1000);
+  const past = new Date(Date.now() - hours * 60 * 60 * 1000);
   for (const file of [link, blobFile(registry, bytes)]) await utimes(file, past, past);
 }
 

@@ -35,8 +35,7 @@ export function createAssembleEngine(): Engine {
         write,
         call,
       });
-      const { destination } = job;
-      return pushImage(image, { images, destination, write, call });
+      return pushImage(image, { images, job, write, call });
     },
     cleanUp: (directory) => rm(directory, { recursive: true, force: true, maxRetries: 3 }),
   };

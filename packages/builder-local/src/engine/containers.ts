@@ -80,8 +80,7 @@ export function createContainersEngine(name: 'podman' | 'buildah'): Engine {
       const digestFile = join(directory, 'digest');
       await run(input, ['push', `--digestfile=${digestFile}`, '--', id, `oci:${layout}`], true);
       const image = await readLayout(layout, (await readFile(digestFile, 'utf8')).trim());
-      const { destination } = job;
-      return pushImage(image, { images, destination, write, call });
+      return pushImage(image, { images, job, write, call });
     },
 
     async cleanUp(directory, call) {

@@ -86,8 +86,7 @@ export function createDockerEngine(name: 'docker' | 'podman'): Engine {
           throw new BuildFault('platform_error', error.message, { cause: error });
         throw error;
       });
-      const { destination } = job;
-      return pushImage(image, { images, destination, write, call });
+      return pushImage(image, { images, job, write, call });
     },
 
     cleanUp: (path) => rm(path, { recursive: true, force: true, maxRetries: 3 }),

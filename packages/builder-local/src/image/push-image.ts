@@ -1,11 +1,12 @@
 import { createReadStream } from 'node:fs';
-import type { BlobUpload, Call, ImageClient, RepositoryLocation } from '@cygni/core';
-import { BuildFault, pushing, throwIfAborted } from '../build-fault.ts';
+import type { BlobUpload, BuildJob, Call, ImageClient } from '@cygni/core';
+import { BuildFault, throwIfAborted } from '../build-fault.ts';
 import { type BuiltImage, digestOf, type ImageLayer } from './built-image.ts';
+import { createDestination } from './destination.ts';
 
 export interface PushRequest {
   readonly images: ImageClient;
-  readonly destination: RepositoryLocation;
+  readonly job: Pick<BuildJob, 'destination' | 'renewCredentials'>;
   readonly write: (line: string) => Promise<void>;
   readonly call: Call;
 }
@@ -18,15 +19,17 @@ export interface PushedImage {
 
 /** Pushes layers, config and manifest, in this order, so that no reader ever sees an image with parts missing. */
 export async function pushImage(image: BuiltImage, request: PushRequest): Promise<PushedImage> {
-  const { images, destination, write, call } = request;
-  const name = `${destination.host}/${destination.repository}`;
+  const { images, job, write, call } = request;
+  const { host, repository } = job.destination;
+  const name = `${host}/${repository}`;
+  const destination = createDestination(job, call);
   const layers = [...new Map(image.layers.map((each) => [each.descriptor.digest, each])).values()];
   for (const layer of layers) await pushLayer(layer);
 
   const { config, manifest } = image;
-  await pushing(name, () =>
+  await destination.send(name, (location) =>
     images.putBlob(
-      destination,
+      location,
       {
         digest: digestOf(config),
         sizeBytes: config.byteLength,
@@ -39,12 +42,12 @@ export async function pushImage(image: BuiltImage, request: PushRequest): Promis
   );
   const digest = digestOf(manifest.bytes);
   throwIfAborted(call.signal);
-  const stored = await pushing(`${name}@${digest}`, () =>
-    images.putManifest(destination, digest, manifest, call),
+  const stored = await destination.send(`${name}@${digest}`, (location) =>
+    images.putManifest(location, digest, manifest, call),
   );
   if (stored !== digest) throw new BuildFault('platform_error', `${name} stored another digest`);
-  const confirmed = await pushing(`${name}@${digest}`, () =>
-    images.getManifest(destination, digest, call),
+  const confirmed = await destination.send(`${name}@${digest}`, (location) =>
+    images.getManifest(location, digest, call),
   );
   if (confirmed.digest !== digest) {
     throw new BuildFault('platform_error', `${name} answers with another digest`);
@@ -56,26 +59,26 @@ export async function pushImage(image: BuiltImage, request: PushRequest): Promis
   async function pushLayer(layer: ImageLayer): Promise<void> {
     throwIfAborted(call.signal);
     const { digest, size } = layer.descriptor;
-    if (layer.from?.host === destination.host) {
-      const { repository } = layer.from;
-      const isThere = await pushing(name, () =>
-        images.mountBlob(destination, repository, digest, call),
+    if (layer.from?.host === host) {
+      const { repository: from } = layer.from;
+      const isThere = await destination.send(name, (location) =>
+        images.mountBlob(location, from, digest, call),
       );
       if (isThere) {
-        await write(`mounted ${digest} from ${repository}`);
+        await write(`mounted ${digest} from ${from}`);
         return;
       }
     }
     await write(`pushing ${digest} (${megabytes(size)})`);
     const blob: BlobUpload = { digest, sizeBytes: size, open: () => openLayer(layer) };
-    await pushing(name, () => images.putBlob(destination, blob, call));
+    await destination.send(name, (location) => images.putBlob(location, blob, call));
   }
 
   function openLayer({ path, from, descriptor }: ImageLayer): AsyncIterable<Uint8Array> {
     if (path !== undefined) return createReadStream(path);
     return (async function* () {
       if (!from) throw new BuildFault('platform_error', `${descriptor.digest} is nowhere`);
-      yield* await images.getBlob(from, descriptor.digest, call);
+      yield* await images.getBlob(destination.renewed(from), descriptor.digest, call);
     })();
   }
 }

@@ -10,18 +10,29 @@ export interface TestRegistry extends AsyncDisposable {
   readonly host: string;
   readonly images: ReturnType<typeof createImageClient>;
   at(repository: string): RepositoryLocation;
+  /** From now on this user alone is let in. */
+  admit(user: string): void;
+  /** Told of the first request with this method that was answered with success. */
+  onceFinished(method: string, tell: () => void): void;
 }
 
 /** The embedded registry on a port of this machine. `user`: what it asks of everyone, as name:password. */
 export async function startRegistry(user?: string): Promise<TestRegistry> {
   const directory = await mkdtemp(join(tmpdir(), 'cygni-registry-'));
   const registry = createRegistryServer({ directory });
-  const expected = user && `Basic ${Buffer.from(user).toString('base64')}`;
+  const basic = (name: string) => `Basic ${Buffer.from(name).toString('base64')}`;
+  let expected = user && basic(user);
+  let waiting: { readonly method: string; readonly tell: () => void } | undefined;
   const server = createServer((request, response) => {
     if (expected && request.headers.authorization !== expected) {
       response.writeHead(401, { 'www-authenticate': 'Basic realm="test"' }).end();
       return;
     }
+    response.once('finish', () => {
+      if (!waiting || request.method !== waiting.method || response.statusCode >= 300) return;
+      waiting.tell();
+      waiting = undefined;
+    });
     registry.handle(request, response);
   });
   const host = await listen(server);
@@ -30,6 +41,12 @@ export async function startRegistry(user?: string): Promise<TestRegistry> {
     host,
     images,
     at: (repository) => ({ host, repository, insecure: true }),
+    admit(name) {
+      expected = basic(name);
+    },
+    onceFinished(method, tell) {
+      waiting = { method, tell };
+    },
     async [Symbol.asyncDispose]() {
       await images.close();
       await close(server);

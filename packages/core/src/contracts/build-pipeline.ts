@@ -1,6 +1,6 @@
 import type { CacheUse, FailureReason, MachineSize } from '../model/build.ts';
 import type { Adapter, Call } from './call.ts';
-import type { RepositoryLocation } from './registry.ts';
+import type { RegistryCredentials, RepositoryLocation } from './registry.ts';
 
 /** The build context: a gzip-compressed tar archive. */
 export interface BuildSource {
@@ -35,6 +35,11 @@ export interface BuildJob extends RunName {
   readonly machine: MachineSize;
   readonly timeoutSeconds: number;
   readonly destination: RepositoryLocation;
+  /** Others for the destination, which did not take `refused`: they may have run out on the way. Default: there are none. */
+  readonly renewCredentials?: (
+    refused: RegistryCredentials,
+    call: Call,
+  ) => Promise<RegistryCredentials>;
 }
 
 export interface PipelineLogLine {

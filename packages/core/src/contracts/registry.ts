@@ -50,6 +50,8 @@ export interface Registry extends Adapter {
     actions: readonly RegistryAction[],
     call: Call,
   ): Promise<RegistryCredentials>;
+  /** The registry did not take them: `credentials` gives them to nobody any more. Only where it gives the same ones twice. */
+  forgetCredentials?(credentials: RegistryCredentials): void;
 
   /**
    * @param reference a tag or a digest

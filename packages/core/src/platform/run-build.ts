@@ -1,5 +1,6 @@
 import type { BuildJob, BuildOutcome, BuildRun } from '../contracts/build-pipeline.ts';
 import type { Call } from '../contracts/call.ts';
+import type { RegistryCredentials } from '../contracts/registry.ts';
 import type { BuildClaim, UnfinishedRun } from '../contracts/store.ts';
 import { abortedError, isCygniError } from '../errors.ts';
 import type { Build, BuiltImage, CacheUse } from '../model/build.ts';
@@ -91,14 +92,10 @@ async function prepareJob(
   attempt: number,
   call: Call,
 ): Promise<BuildJob> {
-  const { registry, artifacts, metrics } = context;
+  const { registry, artifacts } = context;
   const repository = repositoryOf(build.tenantId, build.repository);
-  const credentials = await retryWhileUnavailable(call.signal, async () => {
-    await registry.ensureRepository(repository, call);
-    return registry.credentials(repository, ['pull', 'push'], call);
-  });
-  const expiresAt = credentials?.expiresAt ?? null;
-  if (expiresAt !== null) metrics.registryTokenExpiry.set(Date.parse(expiresAt) / 1000);
+  await retryWhileUnavailable(call.signal, () => registry.ensureRepository(repository, call));
+  const credentials = await obtainCredentials(context, repository, call);
   return {
     buildId: build.id,
     attempt,
@@ -116,7 +113,24 @@ async function prepareJob(
     machine: build.machine,
     timeoutSeconds: build.timeoutSeconds,
     destination: { host: registry.host, repository, insecure: registry.insecure, credentials },
+    renewCredentials(refused, asked) {
+      registry.forgetCredentials?.(refused);
+      return obtainCredentials(context, repository, asked);
+    },
   };
+}
+
+async function obtainCredentials(
+  { registry, metrics }: PlatformContext,
+  repository: string,
+  call: Call,
+): Promise<RegistryCredentials> {
+  const credentials = await retryWhileUnavailable(call.signal, () =>
+    registry.credentials(repository, ['pull', 'push'], call),
+  );
+  const { expiresAt } = credentials;
+  if (expiresAt !== null) metrics.registryTokenExpiry.set(Date.parse(expiresAt) / 1000);
+  return credentials;
 }
 
 /** Waits for the run, and ends it at its deadline or when a user cancels it. */

@@ -7,6 +7,7 @@ import type { KeyedLock } from './keyed-lock.ts';
 import type { Layout } from './layout.ts';
 import type { LiveReferences } from './live-references.ts';
 import { readManifest } from './manifest-content.ts';
+import { isPushUnderWay } from './push-under-way.ts';
 
 export interface Collected {
   readonly deletedBlobs: number;
@@ -18,22 +19,25 @@ interface Parts {
   readonly lock: KeyedLock;
   readonly live: LiveReferences;
   readonly graceMs: number;
+  /** A push that takes longer may lose what it began with. */
+  readonly longestPushMs: number;
 }
 
 /**
  * Deletes content that no manifest refers to and that nobody pushed or asked for within the grace
- * period; and takes from each repository the blobs that none of its own manifests refers to.
+ * period; and takes from each repository the blobs that none of its own manifests refers to. A blob
+ * of a repository that is being pushed to waits for its manifest, up to the longest time of a push.
  * @throws `aborted`; `integrity` if a manifest cannot be read, since what it refers to is then unknown
  */
 export function collectGarbage(parts: Parts, signal: AbortSignal): Promise<Collected> {
-  const { layout, lock, live, graceMs } = parts;
+  const { layout, lock, live, graceMs, longestPushMs } = parts;
   return live.collecting(async (arriving) => {
     const referenced = new Set<string>();
     for await (const repository of repositoriesIn(layout.repositories)) {
       assertGoesOn(signal);
       const own = await referencesOf(layout, repository);
       for (const digest of own) referenced.add(digest);
-      await dropLinks(repository, own, arriving);
+      for (const digest of await dropLinks(repository, own, arriving)) referenced.add(digest);
     }
 
     let deletedBlobs = 0;
@@ -56,23 +60,36 @@ export function collectGarbage(parts: Parts, signal: AbortSignal): Promise<Colle
     return { deletedBlobs, freedBytes };
   });
 
+  /** Returns what a push under way may yet refer to. */
   async function dropLinks(
     repository: string,
     own: ReadonlySet<string>,
     arriving: ReadonlySet<string>,
-  ): Promise<void> {
+  ): Promise<readonly string[]> {
+    const kept: string[] = [];
+    let underWay: boolean | undefined;
     for (const hex of await namesIn(layout.blobLinks(repository))) {
       assertGoesOn(signal);
       const digest = digestOfHex(hex);
       if (digest === undefined || own.has(digest)) continue;
+      const file = layout.blobLink(repository, digest);
+      const found = await ageMsIfPresent(file);
+      if (found === undefined || found < graceMs) continue;
+      if (found < longestPushMs) {
+        underWay ??= await isPushUnderWay(layout, repository, graceMs);
+        if (underWay) {
+          kept.push(digest);
+          continue;
+        }
+      }
       await lock.run(digest, async () => {
-        const file = layout.blobLink(repository, digest);
         const age = await ageMsIfPresent(file);
         if (!arriving.has(digest) && age !== undefined && age >= graceMs) {
           await removeIfPresent(file);
         }
       });
     }
+    return kept;
   }
 }
 

@@ -31,6 +31,8 @@ export interface Layout {
   referrer(repository: string, subject: string, digest: string): string;
   referrers(repository: string, subject: string): string;
   upload(repository: string, id: string): string;
+  /** Whether a file in `uploads` belongs to an upload to this repository. */
+  isUpload(repository: string, name: string): boolean;
 }
 
 export function createLayout(directory: string): Layout {
@@ -58,6 +60,7 @@ export function createLayout(directory: string): Layout {
     referrers: (repository, subject) => inRepository(repository, '_referrers', hexOf(subject)),
     // The name ties an upload to its repository: under another's it does not exist.
     upload: (repository, id) => path.join(uploads, `${id}.${fingerprint(repository)}`),
+    isUpload: (repository, name) => name.endsWith(`.${fingerprint(repository)}`),
   };
 }
 

@@ -12,6 +12,15 @@ export interface DebianRegistry extends AsyncDisposable {
   stop(): Promise<void>;
 }
 
+/** As the registry's configuration names it: whose tokens it takes. */
+export interface TokenAuth {
+  readonly realm: string;
+  readonly service: string;
+  readonly issuer: string;
+  /** Path of the authorities, PEM. */
+  readonly rootcertbundle: string;
+}
+
 const startWithinMs = 20_000;
 export const debianCredentials = { username: 'cygni', password: 'not-a-secret' };
 /** bcrypt of the password above, as its htpasswd file wants it. */
@@ -28,7 +37,7 @@ export async function debianRegistryPresent(): Promise<boolean> {
 
 /** The reference implementation of the API, in a process and over a directory of its own. */
 export async function debianRegistry(
-  options: { readonly authenticated?: boolean } = {},
+  options: { readonly authenticated?: boolean; readonly token?: TokenAuth } = {},
 ): Promise<DebianRegistry> {
   const directory = await temporaryDirectory();
   const configuration = path.join(directory.path, 'config.json');
@@ -45,6 +54,7 @@ export async function debianRegistry(
         delete: { enabled: true },
       },
       http: { addr: '127.0.0.1:0', secret: 'not-a-secret' },
+      ...(options.token && { auth: { token: options.token } }),
       ...(options.authenticated && { auth: { htpasswd: { realm: 'registry', path: passwords } } }),
     }),
   );

@@ -1,5 +1,6 @@
 import { once } from 'node:events';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import { createServer as createSecureServer } from 'node:https';
 
 export interface Listening extends AsyncDisposable {
   /** `127.0.0.1:port` */
@@ -7,11 +8,17 @@ export interface Listening extends AsyncDisposable {
   readonly port: number;
 }
 
-/** A real server on a free port. */
+/** A real server on a free port. @param certificate with it the server speaks TLS */
 export async function listen(
   handle: (request: IncomingMessage, response: ServerResponse) => void,
+  certificate?: { readonly certificate: string; readonly key: string },
 ): Promise<Listening> {
-  const server = createServer({ requestTimeout: 0 }, handle);
+  const server = certificate
+    ? createSecureServer(
+        { requestTimeout: 0, cert: certificate.certificate, key: certificate.key },
+        handle,
+      )
+    : createServer({ requestTimeout: 0 }, handle);
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
   const address = server.address();

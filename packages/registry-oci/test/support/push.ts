@@ -1,21 +1,31 @@
 import { mediaTypes } from '@cygni/core';
-import type { Embedded } from './embedded.ts';
 import { type Image, sha256 } from './image.ts';
+
+export interface PushTarget {
+  /** `http://host/v2/…` */
+  url(path: string): string;
+  readonly authorization?: string;
+}
+
+function headersFor({ authorization }: PushTarget): Record<string, string> {
+  return authorization === undefined ? {} : { authorization };
+}
 
 /** Pushes with nothing but fetch, so that a mistake of our client cannot hide one of our server. */
 export async function pushBlob(
-  registry: Pick<Embedded, 'url'>,
+  registry: PushTarget,
   repository: string,
   bytes: Uint8Array<ArrayBuffer>,
 ): Promise<Response> {
   return fetch(registry.url(`${repository}/blobs/uploads/?digest=${sha256(bytes)}`), {
     method: 'POST',
+    headers: headersFor(registry),
     body: bytes,
   });
 }
 
 export async function pushManifest(
-  registry: Pick<Embedded, 'url'>,
+  registry: PushTarget,
   repository: string,
   reference: string,
   bytes: Uint8Array<ArrayBuffer>,
@@ -23,13 +33,13 @@ export async function pushManifest(
 ): Promise<Response> {
   return fetch(registry.url(`${repository}/manifests/${reference}`), {
     method: 'PUT',
-    headers: { 'content-type': mediaType },
+    headers: { ...headersFor(registry), 'content-type': mediaType },
     body: bytes,
   });
 }
 
 export async function pushImage(
-  registry: Pick<Embedded, 'url'>,
+  registry: PushTarget,
   repository: string,
   reference: string,
   image: Image,

@@ -19,6 +19,8 @@ export interface SeenRequest {
   readonly url: string;
   /** Of the API: `PutImage`. Undefined for a request of the distribution spec. */
   readonly operation: string | undefined;
+  /** Whose key signed it. Undefined for a request of the distribution spec. */
+  readonly accessKeyId: string | undefined;
 }
 
 /** An error as the API has it (AWS JSON 1.1). */

@@ -84,7 +84,8 @@ export async function startEcrFake(
   async function serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const { method = '', url = '', headers } = request;
     const operation = String(headers['x-amz-target'] ?? '').split('.')[1];
-    const each: SeenRequest = { method, url, operation };
+    const accessKeyId = /Credential=([^/]+)\//.exec(headers.authorization ?? '')?.[1];
+    const each: SeenRequest = { method, url, operation, accessKeyId };
     seen.push(each);
     const fault = fake.fault(each);
     if (fault?.kind === 'hang') return;
