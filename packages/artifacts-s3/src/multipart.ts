@@ -29,12 +29,15 @@ interface PartsUpload {
 export async function uploadParts(upload: PartsUpload): Promise<void> {
   const { bucket, write, what, call } = upload;
   const { Bucket, Key } = write;
+  const checksums = await bucket.client.config.requestChecksumCalculation();
   const { UploadId } = await bucket.retry(what, call, () =>
     bucket.client.send(
       new CreateMultipartUploadCommand({
         Bucket,
         Key,
         Metadata: write.Metadata,
+        // What the SDK then sends with each part; a store may refuse what was not announced.
+        ...(checksums === 'WHEN_SUPPORTED' && { ChecksumAlgorithm: 'CRC32' }),
         ...bucket.encryption,
       }),
       { abortSignal: call.signal },

@@ -1,7 +1,7 @@
 import { afterAll, describe, expect, it } from 'vitest';
 import { sha256, storeAt, testCall } from './support/store.ts';
 
-// No fake checks a signature, an expiry or a checksum, so what is signed is looked at here.
+// What a server makes of it is in signatures.test.ts.
 const store = storeAt({
   endpoint: 'https://minio.test:9000',
   prefix: 'cygni',
