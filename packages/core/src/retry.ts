@@ -1,3 +1,4 @@
+import pRetry from 'p-retry';
 import type { Call } from './contracts/call.ts';
 import { abortedError, type CygniError } from './errors.ts';
 import { systemClock } from './platform/clock.ts';
@@ -34,20 +35,37 @@ export interface FailureReader {
  */
 export function createRetry(settings: RetrySettings, reader: FailureReader): Retry {
   return async (what, { signal, log }, attempt) => {
-    for (let tries = 1; ; tries += 1) {
-      if (signal.aborted) throw abortedError(signal);
+    let isTransient = false;
+    let wantedMs = 0;
+    const mapped = async () => {
       try {
         return await attempt();
       } catch (error) {
         const known = reader.mapError(error, what, signal);
-        const transient = reader.isTransient ? reader.isTransient(error) : known.retryable;
-        const wantedMs = reader.retryAfterMs(error);
-        const isWorthIt = transient && wantedMs <= settings.longestRetryAfterMs;
-        if (!isWorthIt || tries > settings.retries) throw known;
-        const delayMs = Math.round(wantedMs + jitteredDelayMs(settings, tries));
-        log.debug({ attempt: tries, reason: known.message, delayMs }, `${what}: trying again`);
-        await systemClock.sleep(delayMs, signal);
+        isTransient = reader.isTransient ? reader.isTransient(error) : known.retryable;
+        wantedMs = reader.retryAfterMs(error);
+        throw known;
       }
+    };
+    try {
+      return await pRetry(mapped, {
+        retries: settings.retries,
+        // Its own delay leaves nothing to chance once it is the longest.
+        minTimeout: 0,
+        signal,
+        shouldRetry: async ({ error, attemptNumber }) => {
+          if (!isTransient || wantedMs > settings.longestRetryAfterMs) return false;
+          const delayMs = Math.round(wantedMs + jitteredDelayMs(settings, attemptNumber));
+          log.debug(
+            { attempt: attemptNumber, reason: error.message, delayMs },
+            `${what}: trying again`,
+          );
+          await systemClock.sleep(delayMs, signal);
+          return true;
+        },
+      });
+    } catch (error) {
+      throw signal.aborted ? abortedError(signal) : reader.mapError(error, what, signal);
     }
   };
 }
