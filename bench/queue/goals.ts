@@ -1,7 +1,4 @@
-export type Goal =
-  | { readonly atLeast: number }
-  | { readonly atMost: number }
-  | { readonly under: number };
+type Goal = { readonly atLeast: number } | { readonly atMost: number } | { readonly under: number };
 
 export interface Goals {
   /** What to print beside the figure: what it should be, and whether it is. */

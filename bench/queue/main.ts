@@ -14,7 +14,7 @@ import { startRedis } from './redis-server.ts';
 const { values } = parseArgs({
   options: {
     rounds: { type: 'string', default: '15' },
-    messages: { type: 'string', default: '2000' },
+    messages: { type: 'string', default: '4000' },
     samples: { type: 'string', default: '900' },
     builds: { type: 'string', default: '400' },
     backlog: { type: 'string', default: '1000000' },

@@ -18,6 +18,7 @@ export * from './disk/artifact-store.ts';
 export * from './errors.ts';
 export * from './image/measure-image.ts';
 export * from './image/read-image.ts';
+export * from './link-signals.ts';
 export * from './memory/artifact-store.ts';
 export * from './memory/queue.ts';
 export * from './memory/store.ts';

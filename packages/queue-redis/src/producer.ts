@@ -61,9 +61,10 @@ export function createProducer(options: ResolvedOptions): Producer {
     enqueue: (messages, call) =>
       guarded(call, async () => {
         const ofKind = Object.groupBy(messages, ({ kind }) => kind);
-        const sent = messageKinds.map((kind) =>
-          queues[kind].addBulk((ofKind[kind] ?? []).map(jobOf)),
-        );
+        const sent = messageKinds.map(async (kind) => {
+          const some = ofKind[kind];
+          if (some) await queues[kind].addBulk(some.map(jobOf));
+        });
         await Promise.all(sent);
       }),
     stats: (call) =>

@@ -1,4 +1,4 @@
-import { abortedError, type Call, CygniError } from '@cygni/core';
+import { abortedError, type Call, CygniError, linkSignals } from '@cygni/core';
 import pRetry from 'p-retry';
 import pg from 'pg';
 import { type Session, withSession } from './checkout.ts';
@@ -113,7 +113,8 @@ export function createDatabase(options: ResolvedOptions): Database {
   async function guarded<T>(call: Call, work: (signal: AbortSignal) => Promise<T>): Promise<T> {
     if (closed) throw new CygniError('closed', 'the store is closed');
     if (call.signal.aborted) throw abortedError(call.signal);
-    const signal = AbortSignal.any([call.signal, closing.signal]);
+    using either = linkSignals([call.signal, closing.signal]);
+    const { signal } = either;
     const task = withAbort(ready(), signal).then(() => work(signal));
     running.add(task);
     try {

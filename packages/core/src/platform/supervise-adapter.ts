@@ -1,5 +1,6 @@
 import { type Adapter, type Call, SPEC_VERSION } from '../contracts/call.ts';
 import { CygniError, isCygniError } from '../errors.ts';
+import { linkSignals } from '../link-signals.ts';
 import type { Metrics } from './metrics.ts';
 import { settleOrAbort } from './settle-or-abort.ts';
 import { inClientSpan } from './spans.ts';
@@ -39,15 +40,13 @@ export function superviseAdapter<Supervised extends Adapter>(
     outer: Call,
   ): Promise<unknown> {
     const timeoutMs = timeouts[operation] === undefined ? defaultTimeoutMs : timeouts[operation];
-    const bounded = timeoutMs !== null;
-    const signal = bounded
-      ? AbortSignal.any([outer.signal, AbortSignal.timeout(timeoutMs)])
-      : outer.signal;
+    using bounds = timeoutMs === null ? null : linkSignals([outer.signal], timeoutMs);
+    const signal = bounds?.signal ?? outer.signal;
     const end = metrics.adapterRequests.startTimer({ adapter: contract, operation });
     try {
       const inner: Call = { signal, log: outer.log };
       const settled = Promise.resolve(method.apply(adapter, [...parameters.slice(0, -1), inner]));
-      const result = await (bounded ? settleOrAbort(settled, signal) : settled);
+      const result = await (bounds ? settleOrAbort(settled, signal) : settled);
       end({ outcome: 'ok' });
       return result;
     } catch (error) {

@@ -1,4 +1,5 @@
-import { type Adapter, type Call, isCygniError, SPEC_VERSION } from '@cygni/core';
+import { getEventListeners } from 'node:events';
+import { type Adapter, abortedError, type Call, isCygniError, SPEC_VERSION } from '@cygni/core';
 import { describe, expect, it } from 'vitest';
 import { createMetrics } from '../../src/platform/metrics.ts';
 import { superviseAdapter } from '../../src/platform/supervise-adapter.ts';
@@ -41,6 +42,28 @@ describe('a supervised adapter', () => {
     const working = adapter.work(testCall(abort.signal));
     abort.abort();
     await expect(working).rejects.toSatisfy((error) => isCygniError(error, 'aborted'));
+  });
+
+  it('tells the adapter by its signal that the time is over, or that the caller aborts', async () => {
+    const told: unknown[] = [];
+    const { adapter } = supervise((call: Call) => {
+      call.signal.addEventListener('abort', () => told.push(abortedError(call.signal).code));
+      return new Promise<void>(() => {});
+    }, 5);
+    await expect(adapter.work(testCall())).rejects.toMatchObject({ code: 'timeout' });
+    const abort = new AbortController();
+    const working = adapter.work(testCall(abort.signal));
+    abort.abort();
+    await expect(working).rejects.toMatchObject({ code: 'aborted' });
+    expect(told).toEqual(['timeout', 'aborted']);
+  });
+
+  it('leaves no listener at the caller’s signal once it has settled', async () => {
+    const { adapter } = supervise(async (_call: Call) => {});
+    const { signal } = new AbortController();
+    const call = { ...testCall(), signal };
+    await adapter.work(call);
+    expect(getEventListeners(signal, 'abort')).toEqual([]);
   });
 
   it('turns a foreign error into `internal`, keeping the cause', async () => {
