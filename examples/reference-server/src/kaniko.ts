@@ -5,7 +5,11 @@ import { z } from 'zod';
 export type KanikoConfiguration = Omit<KanikoPipelineOptions, 'registry'>;
 
 /** Separated by commas. */
-const hosts = z.string().transform((list) => list.split(',').map((host) => host.trim()));
+const list = z.string().transform((text) => text.split(',').map((each) => each.trim()));
+
+const json = z
+  .string()
+  .transform((text, context): unknown => attempt(() => JSON.parse(text), 'not JSON', context));
 
 const machine = z.strictObject({
   cpu: z.string(),
@@ -14,6 +18,15 @@ const machine = z.strictObject({
   ephemeralStorage: z.string(),
 });
 const machines = z.strictObject({ small: machine, medium: machine, large: machine });
+
+const tolerations = z.array(
+  z.strictObject({
+    key: z.string().optional(),
+    operator: z.enum(['Exists', 'Equal']).optional(),
+    value: z.string().optional(),
+    effect: z.enum(['NoSchedule', 'PreferNoSchedule', 'NoExecute']).optional(),
+  }),
+);
 
 const fetched = 'needed with CYGNI_BUILDER=kaniko: pods fetch the source from there';
 
@@ -38,10 +51,10 @@ export const kanikoVariables = z.object({
     .transform((image) => ({ image }))
     .optional()
     .meta({ description: 'image of the proxy that keeps credentials out of the build’s sight' }),
-  KANIKO_MIRRORS: hosts
+  KANIKO_MIRRORS: list
     .optional()
     .meta({ description: 'hosts, with commas between them, that have Docker Hub’s images' }),
-  KANIKO_INSECURE_REGISTRIES: hosts
+  KANIKO_INSECURE_REGISTRIES: list
     .optional()
     .meta({ description: 'hosts, with commas between them, that speak plain HTTP' }),
   KANIKO_CA_FILE: z
@@ -57,12 +70,29 @@ export const kanikoVariables = z.object({
     .enum(['ClusterFirst', 'Default'])
     .optional()
     .meta({ description: 'ClusterFirst, or Default: names are resolved as the node does' }),
-  KANIKO_MACHINES: z
-    .string()
-    .transform((text, context): unknown => attempt(() => JSON.parse(text), 'not JSON', context))
+  KANIKO_MACHINES: json
     .pipe(machines)
     .optional()
     .meta({ description: 'JSON; cpu, memory and ephemeralStorage of small, medium and large' }),
+  KANIKO_NODE_SELECTOR: json
+    .pipe(z.record(z.string(), z.string()))
+    .optional()
+    .meta({ description: 'JSON; labels of the nodes on which builds may run' }),
+  KANIKO_TOLERATIONS: json
+    .pipe(tolerations)
+    .optional()
+    .meta({ description: 'JSON; a list of the taints of nodes that builds tolerate' }),
+  KANIKO_PULL_SECRETS: list.optional().meta({
+    description:
+      'names, with commas between them, of the Secrets that open the images of kaniko and the proxy',
+  }),
+  KANIKO_CACHE_HOURS: z.coerce
+    .number()
+    .int()
+    .min(0)
+    .transform((ttlHours) => (ttlHours === 0 ? null : { ttlHours }))
+    .optional()
+    .meta({ description: 'how long a layer of the cache is used; 0: builds have no cache' }),
 });
 
 export function kanikoConfiguration(
@@ -80,6 +110,10 @@ export function kanikoConfiguration(
       certificateAuthority: variables.KANIKO_CA_FILE,
       dnsPolicy: variables.KANIKO_DNS_POLICY,
       machines: variables.KANIKO_MACHINES,
+      nodeSelector: variables.KANIKO_NODE_SELECTOR,
+      tolerations: variables.KANIKO_TOLERATIONS,
+      imagePullSecrets: variables.KANIKO_PULL_SECRETS,
+      cache: variables.KANIKO_CACHE_HOURS,
     }),
   };
 }

@@ -96,6 +96,31 @@ describe('the configuration', () => {
       });
     });
 
+    it('takes where builds may run, and what opens their images', () => {
+      const nodeSelector = { 'example.com/builds': 'yes' };
+      const tolerations = [{ key: 'example.com/builds', operator: 'Exists', effect: 'NoSchedule' }];
+      const environment = {
+        ...kaniko,
+        KANIKO_NODE_SELECTOR: JSON.stringify(nodeSelector),
+        KANIKO_TOLERATIONS: JSON.stringify(tolerations),
+        KANIKO_PULL_SECRETS: 'one, two',
+      };
+      expect(readConfiguration(environment)).toMatchObject({
+        configuration: {
+          kaniko: { nodeSelector, tolerations, imagePullSecrets: ['one', 'two'] },
+        },
+      });
+    });
+
+    it.each([
+      ['0', null],
+      ['24', { ttlHours: 24 }],
+    ])('takes a cache of %s hours as %o', (KANIKO_CACHE_HOURS, cache) => {
+      expect(readConfiguration({ ...kaniko, KANIKO_CACHE_HOURS })).toMatchObject({
+        configuration: { kaniko: { cache } },
+      });
+    });
+
     it('says why it needs a bucket', () => {
       expect(readConfiguration({ ...kaniko, S3_BUCKET: '' })).toEqual({
         ok: false,
@@ -109,6 +134,9 @@ describe('the configuration', () => {
       ['S3_ENDPOINT', 'http://hunter2:9000'],
       ['KANIKO_FLAVOUR', 'hunter2'],
       ['KANIKO_MACHINES', '{"hunter2"'],
+      ['KANIKO_NODE_SELECTOR', '{"arch":["hunter2"]}'],
+      ['KANIKO_TOLERATIONS', '[{"effect":"hunter2"}]'],
+      ['KANIKO_CACHE_HOURS', 'hunter2'],
       ['KANIKO_CA_FILE', '/hunter2'],
     ])('refuses %s=%s, naming the variable and not its value', (name, value) => {
       const result = readConfiguration({ ...kaniko, [name]: value });

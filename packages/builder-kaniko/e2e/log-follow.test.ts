@@ -15,7 +15,7 @@ describe('following the log of a real pod', () => {
   let proxy: Awaited<ReturnType<typeof connectThroughProxy>>;
   beforeAll(async () => {
     pods = await createLogPods();
-    proxy = await connectThroughProxy();
+    proxy = await connectThroughProxy(pods.kubeconfig);
   });
   afterAll(async () => {
     await proxy?.[Symbol.asyncDispose]();

@@ -1,41 +1,41 @@
 import { randomBytes } from 'node:crypto';
 import { connect, createServer, isIP, type Socket } from 'node:net';
 import { KubeConfig } from '@kubernetes/client-node';
+import { z } from 'zod';
 import { createClusterConnection } from '../../src/cluster/connection.ts';
 import { createEnding } from '../../test/log/following.ts';
+import { cluster, createNamespace } from './namespace.ts';
 
-const registry = process.env.REGISTRY ?? '10.88.0.1:5000';
-
-function loadKubeconfig(): KubeConfig {
-  const kubeconfig = new KubeConfig();
-  kubeconfig.loadFromDefault();
-  return kubeconfig;
-}
+const listSchema = z.object({
+  items: z.array(z.object({ status: z.object({ phase: z.string().optional() }) })),
+});
 
 /** A namespace with pods that run a shell script in the container `build`. */
 export async function createLogPods() {
-  const connection = createClusterConnection(loadKubeconfig());
-  const namespace = `log-${randomBytes(4).toString('hex')}`;
+  const namespace = await createNamespace();
+  const connection = createClusterConnection(namespace.kubeconfig);
 
-  async function send(method: 'GET' | 'POST' | 'DELETE', path: string, body?: object) {
-    const signal = AbortSignal.timeout(20_000);
-    const answer = await connection.request({ method, path, signal, ...(body && { body }) });
-    const text = await answer.body.text();
-    if (answer.statusCode >= 300)
-      throw new Error(`${method} ${path}: ${answer.statusCode} ${text}`);
-    return text;
+  async function phaseOf(pod: string): Promise<string | undefined> {
+    const { body } = await connection.request({
+      method: 'GET',
+      path: `/api/v1/namespaces/${namespace.name}/pods`,
+      query: { fieldSelector: `metadata.name=${pod}` },
+      signal: AbortSignal.timeout(20_000),
+    });
+    return listSchema.parse(await body.json()).items[0]?.status.phase;
   }
 
-  await send('POST', '/api/v1/namespaces', { metadata: { name: namespace } });
-
   return {
-    namespace,
+    namespace: namespace.name,
+    /** Of the ServiceAccount that builds run under. */
+    kubeconfig: namespace.kubeconfig,
 
     /** Starts a pod. `ending` knows of its end as soon as its status shows that. */
     async run(script: string) {
       const name = `p-${randomBytes(4).toString('hex')}`;
-      const path = `/api/v1/namespaces/${namespace}/pods`;
-      await send('POST', path, {
+      await namespace.apply({
+        apiVersion: 'v1',
+        kind: 'Pod',
         metadata: { name },
         spec: {
           restartPolicy: 'Never',
@@ -44,7 +44,7 @@ export async function createLogPods() {
           containers: [
             {
               name: 'build',
-              image: `${registry}/library/busybox:1`,
+              image: `${cluster.registry}/library/busybox:1`,
               command: ['/bin/sh', '-c', script],
             },
           ],
@@ -53,10 +53,7 @@ export async function createLogPods() {
       const ending = createEnding();
       const watching = (async () => {
         for (;;) {
-          const pod: { status?: { phase?: string } } = JSON.parse(
-            await send('GET', `${path}/${name}`),
-          );
-          if (['Succeeded', 'Failed'].includes(pod.status?.phase ?? '')) return ending.end();
+          if (['Succeeded', 'Failed'].includes((await phaseOf(name)) ?? '')) return ending.end();
           await new Promise((resolve) => setTimeout(resolve, 200));
         }
       })();
@@ -65,18 +62,18 @@ export async function createLogPods() {
     },
 
     async [Symbol.asyncDispose]() {
-      await send('DELETE', `/api/v1/namespaces/${namespace}`);
       await connection.close();
+      await namespace[Symbol.asyncDispose]();
     },
   };
 }
 
 /** A connection to the API server through a proxy of TCP streams, which can be broken and closed. */
-export async function connectThroughProxy() {
-  const kubeconfig = loadKubeconfig();
-  const cluster = kubeconfig.getCurrentCluster();
-  if (!cluster) throw new Error('the kubeconfig has no current cluster');
-  const { hostname, port } = new URL(cluster.server);
+export async function connectThroughProxy(kubeconfig: KubeConfig) {
+  const known = kubeconfig.getCurrentCluster();
+  const user = kubeconfig.getCurrentUser();
+  if (!known || !user) throw new Error('the kubeconfig has no current cluster or user');
+  const { hostname, port } = new URL(known.server);
   const sockets = new Set<Socket>();
   const server = createServer((client) => {
     const upstream = connect(Number(port || 443), hostname);
@@ -102,16 +99,11 @@ export async function connectThroughProxy() {
       });
     });
   const at = await listen(0);
-  kubeconfig.clusters = kubeconfig.clusters.map((known) =>
-    known.name === cluster.name
-      ? {
-          ...known,
-          server: `https://127.0.0.1:${at}`,
-          ...(!isIP(hostname) && { tlsServerName: hostname }),
-        }
-      : known,
-  );
-  const connection = createClusterConnection(kubeconfig);
+  const through = new KubeConfig();
+  const address = `https://127.0.0.1:${at}`;
+  const named = isIP(hostname) ? {} : { tlsServerName: hostname };
+  through.loadFromClusterAndUser({ ...known, server: address, ...named }, user);
+  const connection = createClusterConnection(through);
   const drop = () => {
     for (const socket of sockets) socket.destroy();
   };
