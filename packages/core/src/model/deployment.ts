@@ -71,7 +71,13 @@ export const deploymentRequestSchema = z
     message: 'exactly one of buildId and image',
     path: ['buildId'],
   })
-  .meta({ oneOf: [{ required: ['buildId'] }, { required: ['image'] }] });
+  // Not as `oneOf`: readers that show it show nothing beside it.
+  .meta({
+    if: { required: ['image'] },
+    // biome-ignore lint/suspicious/noThenProperty: a keyword of JSON Schema
+    then: { not: { required: ['buildId'] } },
+    else: { required: ['buildId'] },
+  });
 export type DeploymentRequest = z.output<typeof deploymentRequestSchema>;
 
 export const rollbackRequestSchema = z.strictObject({

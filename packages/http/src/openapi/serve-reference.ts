@@ -1,29 +1,27 @@
+import { createRequire } from 'node:module';
+import { basename, dirname } from 'node:path';
 import { type RequestHandler, Router } from 'express';
 import helmet from 'helmet';
-import swaggerUiDirectory from 'swagger-ui-dist/absolute-path.js';
 import type { Operation } from '../operation.ts';
 import { contextOf } from '../request-context.ts';
 import { describeApi } from './document.ts';
 
-const assets = ['swagger-ui.css', 'swagger-ui-bundle.js', 'favicon-32x32.png'];
+const require = createRequire(import.meta.url);
+const explorer = require.resolve('openapi-explorer/dist/browser/openapi-explorer.min.js');
 
 const page = `<!doctype html>
 <html lang="en">
   <head>
     <meta charset="utf-8">
     <title>Cygni API</title>
-    <link rel="icon" href="docs/favicon-32x32.png">
-    <link rel="stylesheet" href="docs/swagger-ui.css">
+    <link rel="icon" href="data:,">
+    <script type="module" src="docs/explorer.js"></script>
   </head>
-  <body>
-    <div id="reference"></div>
-    <script src="docs/swagger-ui-bundle.js"></script>
-    <script src="docs/start.js"></script>
+  <body style="margin: 0">
+    <openapi-explorer spec-url="openapi.json"></openapi-explorer>
   </body>
 </html>
 `;
-
-const start = `SwaggerUIBundle({ url: 'openapi.json', dom_id: '#reference', deepLinking: true });\n`;
 
 /** The page runs its own scripts and no others, and asks this server only. */
 const pagePolicy: RequestHandler = helmet({
@@ -51,13 +49,8 @@ export function serveReference(operations: readonly Operation[]): Router {
   router.get('/docs', pagePolicy, (_request, response) => {
     response.type('html').send(page);
   });
-  router.get('/docs/start.js', (_request, response) => {
-    response.type('text/javascript').send(start);
+  router.get('/docs/explorer.js', (_request, response) => {
+    response.sendFile(basename(explorer), { root: dirname(explorer) });
   });
-  for (const asset of assets) {
-    router.get(`/docs/${asset}`, (_request, response) => {
-      response.sendFile(asset, { root: swaggerUiDirectory() });
-    });
-  }
   return router;
 }
