@@ -1,7 +1,5 @@
-import { createHash, randomBytes } from 'node:crypto';
-import { once } from 'node:events';
+import { randomBytes } from 'node:crypto';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
-import { createServer, type RequestListener } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
@@ -18,12 +16,14 @@ import {
   NodeTracerProvider,
   SimpleSpanProcessor,
 } from '@opentelemetry/sdk-trace-node';
-import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { packHelloSite } from '../../demo/src/pack-source.ts';
 import { readConfiguration } from '../src/configuration.ts';
 import { createLogger } from '../src/logger.ts';
 import { type RunningServer, startServer } from '../src/server.ts';
+import { dumpTables } from './support/dump-tables.ts';
+import { listen } from './support/listen.ts';
+import { startTellingRegistry, type TellingRegistry } from './support/telling-registry.ts';
 
 /** Secrets that are nowhere else. Their middles are looked for, in case something has cut the ends off. */
 const canaries = Object.fromEntries(
@@ -53,19 +53,8 @@ let directory: string;
 let server: RunningServer;
 let ownerToken: string;
 let databaseUrl: string;
-let receiver: Receiver;
-
-/** All that the registry has. */
-const manifest = JSON.stringify({
-  schemaVersion: 2,
-  mediaType: 'application/vnd.oci.image.manifest.v1+json',
-  config: { mediaType: 'application/vnd.oci.empty.v1+json', digest: digestOf('{}'), size: 2 },
-  layers: [],
-});
-
-function digestOf(content: string): string {
-  return `sha256:${createHash('sha256').update(content).digest('hex')}`;
-}
+let registry: TellingRegistry;
+let receiver: { readonly url: string; readonly called: Promise<void> };
 
 beforeAll(async () => {
   new NodeTracerProvider({ spanProcessors: [new SimpleSpanProcessor(exporter)] }).register();
@@ -90,8 +79,16 @@ beforeAll(async () => {
   });
   cleanUp.defer(() => postgres.close());
   databaseUrl = postgres.url;
-  const registry = await startTellingRegistry();
-  receiver = await startReceiver();
+  registry = cleanUp.use(await startTellingRegistry());
+  const { promise: called, resolve } = Promise.withResolvers<void>();
+  const { port } = cleanUp.use(
+    await listen((request, response) => {
+      request.resume();
+      response.end();
+      resolve();
+    }),
+  );
+  receiver = { url: `http://localhost:${port}/`, called };
   const result = readConfiguration({
     CYGNI_DATA_DIR: join(directory, 'data'),
     PORT: '0',
@@ -111,52 +108,6 @@ beforeAll(async () => {
   ownerToken = (await readFile(join(directory, 'data', 'token'), 'utf8')).trim();
 }, 90_000);
 afterAll(() => cleanUp.disposeAsync(), 30_000);
-
-/** A registry that shows everybody one manifest and refuses all else, and tells in the refusal with what it was asked. */
-async function startTellingRegistry(): Promise<{ readonly url: string }> {
-  const port = await listen((request, response) => {
-    if (request.url?.endsWith(`/manifests/${digestOf(manifest)}`)) {
-      response.setHeader('Content-Type', 'application/vnd.oci.image.manifest.v1+json');
-      response.end(manifest);
-      return;
-    }
-    const { authorization = 'none' } = request.headers;
-    const credentials = Buffer.from(authorization.split(' ')[1] ?? '', 'base64').toString();
-    response.writeHead(401, { 'WWW-Authenticate': 'Basic realm="telling"' });
-    const message = `${authorization} means ${credentials}: refused`;
-    response.end(JSON.stringify({ errors: [{ code: 'DENIED', message }] }));
-  });
-  return { url: `http://127.0.0.1:${port}` };
-}
-
-interface Receiver {
-  readonly url: string;
-  /** Resolves once it has got a webhook. */
-  readonly called: Promise<void>;
-}
-
-async function startReceiver(): Promise<Receiver> {
-  const { promise: called, resolve } = Promise.withResolvers<void>();
-  const port = await listen((request, response) => {
-    request.resume();
-    response.end();
-    resolve();
-  });
-  return { url: `http://localhost:${port}/`, called };
-}
-
-/** On which port. */
-async function listen(answer: RequestListener): Promise<number> {
-  const listener = createServer(answer).listen(0, '127.0.0.1');
-  await once(listener, 'listening');
-  cleanUp.defer(() => {
-    listener.closeAllConnections();
-    listener.close();
-  });
-  const address = listener.address();
-  if (typeof address !== 'object' || address === null) throw new Error('not listening');
-  return address.port;
-}
 
 function request(method: string, path: string, init: RequestInit = {}): Promise<Response> {
   const headers = { authorization: `Bearer ${ownerToken}`, ...init.headers };
@@ -193,7 +144,7 @@ async function build(request: object, headers: Record<string, string> = {}): Pro
 }
 
 async function deploy(environment: Record<string, string>): Promise<Deployment> {
-  const image = { repository: 'hello', digest: digestOf(manifest) };
+  const image = { repository: 'hello', digest: registry.digest };
   const body = { service: 'hello', image, environment };
   const accepted = (await (await postJson('/v1/deployments', body)).json()) as Deployment;
   for (;;) {
@@ -221,27 +172,6 @@ async function makeEndpoint(): Promise<Record<'endpointSecret' | 'rotatedSecret'
   await ask('GET', path);
   await ask('GET', `${path}/deliveries`);
   return { endpointSecret, rotatedSecret };
-}
-
-/** Every row of every table, as text, by table. */
-async function dumpTables(): Promise<ReadonlyMap<string, string>> {
-  const client = new pg.Client({ connectionString: databaseUrl });
-  await client.connect();
-  try {
-    const { rows } = await client.query<{ name: string }>(
-      `SELECT quote_ident(table_schema) || '.' || quote_ident(table_name) AS name
-         FROM information_schema.tables
-        WHERE table_type = 'BASE TABLE' AND table_schema NOT IN ('pg_catalog', 'information_schema')`,
-    );
-    const dumped = new Map<string, string>();
-    for (const { name } of rows) {
-      const found = await client.query(`SELECT row_to_json(t)::text AS row FROM ${name} AS t`);
-      dumped.set(name, found.rows.map(({ row }) => row).join('\n'));
-    }
-    return dumped;
-  } finally {
-    await client.end();
-  }
 }
 
 describe('a secret', () => {
@@ -298,7 +228,7 @@ describe('a secret', () => {
       links: span.links,
       status: span.status,
     }));
-    const tables = await dumpTables();
+    const tables = await dumpTables(databaseUrl);
     // What is searched is there.
     expect(logged.join('')).toContain('build finished');
     expect(metrics).toContain('http_request_duration_seconds_count');
@@ -307,7 +237,10 @@ describe('a secret', () => {
     expect(tables.get('cygni.revisions')).toContain('cygni.sealed.');
     expect(tables.get('cygni.deliveries')).toContain('webhook_endpoint.created');
 
-    const secrets = { ...canaries, ...signing, ownerToken };
+    const [sealingKey = '', webhookKey = ''] = await Promise.all(
+      ['sealing-key', 'webhook-key'].map((name) => readFile(join(directory, 'data', name), 'utf8')),
+    );
+    const secrets = { ...canaries, ...signing, ownerToken, sealingKey, webhookKey };
     /** What a tenant asks to be kept, and gets back. */
     const kept = new Set(['buildArgument', 'environment']);
     const found: string[] = [];

@@ -5,7 +5,7 @@ type Variables = Readonly<Record<string, string>>;
 type Owner = Omit<SealedPlace, 'name'>;
 
 /** What people are shown in the place of a value that cannot be opened. */
-export const unreadableValue = '(cannot be opened)';
+const unreadableValue = '(cannot be opened)';
 
 /** On variables of which one could not be opened: why. A symbol, so that no name of a variable is the same. */
 const reason = Symbol.for('cygni.unreadable');

@@ -6,9 +6,8 @@ import type { Operation } from '../operation.ts';
 import { contextOf } from '../request-context.ts';
 import { describeApi } from './document.ts';
 
-const explorer = createRequire(import.meta.url).resolve(
-  'openapi-explorer/dist/browser/openapi-explorer.min.js',
-);
+const require = createRequire(import.meta.url);
+const explorer = require.resolve('openapi-explorer/dist/browser/openapi-explorer.min.js');
 
 const page = `<!doctype html>
 <html lang="en">
