@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import pg from 'pg';
 import { afterAll, inject } from 'vitest';
+import { until } from './calls.ts';
 
 /** Of the run's PostgreSQL; null where there is none, and its tests are skipped. */
 export const postgresUrl = inject('postgresUrl');
@@ -72,11 +73,13 @@ async function create(): Promise<Database> {
   };
 }
 
-/** What a test has left at work is ended first: it would hold locks, or write into the next one's. */
+/** What a test has left at work would hold locks, or write into the next one's: it has a second to end by itself. */
 async function empty({ pool }: Database): Promise<void> {
-  await pool.query(
-    `SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity
-      WHERE datname = current_database() AND application_name <> 'administrator'`,
+  const others = `FROM pg_stat_activity
+                 WHERE datname = current_database() AND application_name <> 'administrator'`;
+  const isAlone = async () => (await pool.query(`SELECT ${others}`)).rows.length === 0;
+  await until(isAlone, 1_000).catch(() =>
+    pool.query(`SELECT pg_terminate_backend(pid, 5000) ${others}`),
   );
   const { rows } = await pool.query<{ names: string | null }>(
     `SELECT string_agg(schemaname || '.' || tablename, ', ') AS names FROM pg_tables
