@@ -256,16 +256,13 @@ export const builds: readonly Mutant[] = [
   ...mutantsOf('build-finish', [
     { find: 'SKIP LOCKED', replace: '', why: 'nobody waits for an account of somebody else' },
   ]),
-  ...mutantsOf(
-    ['build-claim', 'build-claim-waiting'],
-    [
-      {
-        find: 'build.traceparent AS',
-        replace: 'NULL::text AS',
-        why: 'who works on a build knows the request that asked for it',
-      },
-    ],
-  ),
+  ...mutantsOf('operations/claim-statement.ts', [
+    {
+      find: 'build.traceparent AS',
+      replace: 'NULL::text AS',
+      why: 'who works on a build knows the request that asked for it',
+    },
+  ]),
   ...mutantsOf('build-claim', [
     { find: 'SKIP LOCKED', replace: '', why: 'nobody waits for a build of somebody else' },
   ]),
