@@ -1,13 +1,12 @@
-import { createRequire } from 'node:module';
 import { basename, dirname } from 'node:path';
 import { type RequestHandler, Router } from 'express';
 import helmet from 'helmet';
 import type { Operation } from '../operation.ts';
 import { contextOf } from '../request-context.ts';
 import { describeApi } from './document.ts';
+import { findExplorer } from './find-explorer.ts';
 
-const require = createRequire(import.meta.url);
-const explorer = require.resolve('openapi-explorer/dist/browser/openapi-explorer.min.js');
+const explorer = findExplorer();
 
 const page = `<!doctype html>
 <html lang="en">
