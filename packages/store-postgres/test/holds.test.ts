@@ -1,8 +1,9 @@
 import { randomUUID } from 'node:crypto';
-import { healthCheckSchema, rolloutSchema, type Store } from '@cygni/core';
+import { type Fence, healthCheckSchema, rolloutSchema, type Store } from '@cygni/core';
 import { createPostgresStore } from '@cygni/store-postgres';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { acceptBuild, call, reservation } from './support/calls.ts';
+import { createRival, untilItWaits } from './support/rival.ts';
 import { createTestDatabase, postgresUrl, type TestDatabase } from './support/test-database.ts';
 
 const roomy = { maximumPerTenant: 100, maximumUnclaimed: 100, limit: 100 };
@@ -60,11 +61,24 @@ describe.skipIf(postgresUrl === null)('a hold', () => {
     );
   }
 
+  async function finishWaiting(fence: Fence) {
+    await using rival = await createRival(database);
+    await rival.query('SELECT FROM cygni.accounts FOR UPDATE');
+    const finishing = store.finishBuild(fence, buildEnd, call);
+    expect(await untilItWaits(database, finishing)).toBe('waits');
+    await rival.commit();
+    await finishing;
+  }
+
   /** Each way in which work ends, in the order: make the work, then end it. */
   const ways: Record<string, () => Promise<{ id: string; end: () => Promise<unknown> }>> = {
     async 'a build that is finished'() {
       const fence = await runningBuild();
       return { id: fence.id, end: () => store.finishBuild(fence, buildEnd, call) };
+    },
+    async 'a build whose end waits for its money'() {
+      const fence = await runningBuild();
+      return { id: fence.id, end: () => finishWaiting(fence) };
     },
     async 'a build that is cancelled'() {
       const id = await acceptBuild(store);

@@ -58,6 +58,8 @@ export function createKanikoLogReader(options: {
   let absent = 0;
   let stored = 0;
   let ranCommands = false;
+  /** A RUN step has begun, of which the next lines tell whether its layer was there already. */
+  let isCommandDue = false;
   let degraded = false;
   let baseImage: string | null = null;
   let mirrorFailure: string | null = null;
@@ -87,7 +89,13 @@ export function createKanikoLogReader(options: {
     }
     if (message.startsWith('Failed to retrieve image ')) mirrorFailure = forPeople(message);
     const needed = /^Unpacking rootfs as cmd (.*) requires it\.$/s.exec(message)?.[1] ?? message;
-    if (/^(?:RUN |Running: )/i.test(message)) ranCommands = true;
+    if (message.startsWith('Running: ')) ranCommands = true;
+    if (/^RUN /i.test(message)) {
+      ranCommands ||= isCommandDue;
+      isCommandDue = true;
+    } else if (message.startsWith('Found cached layer')) {
+      isCommandDue = false;
+    }
     if (instruction.test(needed)) current = forPeople(needed, longestInstruction);
   }
 
@@ -112,7 +120,7 @@ export function createKanikoLogReader(options: {
     facts: () => ({
       pushed,
       cache: { hits, misses: Math.max(absent, stored), degraded },
-      ranCommands,
+      ranCommands: ranCommands || isCommandDue,
       baseImage,
       mirrorFailure,
       failure,

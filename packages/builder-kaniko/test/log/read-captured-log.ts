@@ -5,6 +5,6 @@ import { createKanikoLogReader, type KanikoFacts } from '../../src/log/read-kani
 export function factsOf(file: string, destination = 'registry.test:5000/log/x:a'): KanikoFacts {
   const reader = createKanikoLogReader({ destination });
   const log = readFileSync(new URL(`./kaniko-logs/${file}`, import.meta.url), 'utf8');
-  for (const line of log.split('\n')) reader.read(line);
+  for (const line of log.trimEnd().split('\n')) reader.read(line);
   return reader.facts();
 }

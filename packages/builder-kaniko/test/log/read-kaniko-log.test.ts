@@ -54,6 +54,13 @@ describe.each(['text', 'json'])('a log in the format %s', (format) => {
     expect(read('printed by a step').ranCommands).toBe(true);
   });
 
+  it('says that none ran whose layer was there already', () => {
+    const found = own('Found cached layer, extracting to filesystem');
+    expect(factsOf(`cache-hit.${format}.log`).ranCommands).toBe(false);
+    expect(read(own('RUN printf x'), found).ranCommands).toBe(false);
+    expect(read(own('RUN printf x'), own('RUN printf y'), found).ranCommands).toBe(true);
+  });
+
   it('names the line that cannot be parsed', () => {
     expect(factsOf(`unknown-instruction.${format}.log`).failure).toEqual({
       dockerfileLine: 2,

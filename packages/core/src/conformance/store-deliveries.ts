@@ -269,5 +269,18 @@ export function testDeliveries({ describe, it, expect }: TestFunctions, current:
       const claims = await claim({ notifiers: ['topic', 'other'] });
       expect(claims).toHaveLength(2);
     });
+
+    it('that is over is kept for its own time, though nobody announces its notifier', async () => {
+      const { store, source, elapse } = current();
+      await store.announceNotifier('topic', call);
+      await elapse(600);
+      await source();
+      for (const claimed of await claim()) await finish(claimed, delivered);
+      await source();
+      await elapse(500);
+      expect(await store.pruneDeliveries({ keepSeconds: 1_000, limit: 100 }, call)).toBe(1);
+      await elapse(600);
+      expect(await store.pruneDeliveries({ keepSeconds: 1_000, limit: 100 }, call)).toBe(1);
+    });
   });
 }
