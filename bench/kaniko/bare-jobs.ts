@@ -1,6 +1,8 @@
 import { BatchV1Api, CoreV1Api, KubeConfig, type V1Job, Watch } from '@kubernetes/client-node';
 import { untilReadable } from './until-readable.ts';
 
+const completeWithinMs = 300_000;
+
 interface BareTimes {
   /** From the POST of the Job until it shows Complete. */
   readonly completeMs: number;
@@ -29,28 +31,50 @@ export function createBareJobs(kubeconfig: string, namespace: string): BareJobs 
     const waiting = new Set(jobs.map(({ metadata }) => metadata?.name));
     const { promise, resolve, reject } = Promise.withResolvers<void>();
     promise.catch(() => {});
-    // From where it is now: a server that has to find out by itself may give up first.
-    const { metadata } = await batch.listNamespacedJob({ namespace });
-    const watching = await new Watch(config).watch(
-      `/apis/batch/v1/namespaces/${namespace}/jobs`,
-      { labelSelector: 'bench=bare', resourceVersion: metadata?.resourceVersion },
-      (_phase, job: V1Job) => {
-        for (const { type, status, message } of job.status?.conditions ?? []) {
-          if (status !== 'True') continue;
-          if (type === 'Failed') reject(new Error(`${job.metadata?.name}: ${message}`));
-          if (type === 'Complete') waiting.delete(job.metadata?.name);
-        }
-        if (waiting.size === 0) resolve();
-      },
-      (error) => reject(error ?? new Error('the watch ended')),
-    );
+    const stopped = new AbortController();
+    const ready = Promise.withResolvers<void>();
+    keepWatching().catch(reject);
+    const late = setTimeout(() => reject(new Error('not all in time')), completeWithinMs);
+
+    /** A watch of this client gives up after 30 s without news. */
+    async function keepWatching(): Promise<void> {
+      while (!stopped.signal.aborted) {
+        const { items, metadata } = await batch.listNamespacedJob({
+          namespace,
+          labelSelector: 'bench=bare',
+        });
+        items.forEach(see);
+        const ended = Promise.withResolvers<void>();
+        const watching = await new Watch(config).watch(
+          `/apis/batch/v1/namespaces/${namespace}/jobs`,
+          { labelSelector: 'bench=bare', resourceVersion: metadata?.resourceVersion },
+          (_phase, job: V1Job) => see(job),
+          () => ended.resolve(),
+        );
+        stopped.signal.addEventListener('abort', () => watching.abort(), { once: true });
+        ready.resolve();
+        await ended.promise;
+      }
+    }
+
+    function see({ metadata, status }: V1Job): void {
+      for (const { type, status: holds, message } of status?.conditions ?? []) {
+        if (holds !== 'True') continue;
+        if (type === 'Failed') reject(new Error(`${metadata?.name}: ${message}`));
+        if (type === 'Complete') waiting.delete(metadata?.name);
+      }
+      if (waiting.size === 0) resolve();
+    }
+
     try {
+      await Promise.race([ready.promise, promise]);
       const start = performance.now();
       await Promise.all(jobs.map((body) => batch.createNamespacedJob({ namespace, body })));
       await promise.catch(explain);
       return performance.now() - start;
     } finally {
-      watching.abort();
+      clearTimeout(late);
+      stopped.abort();
     }
   }
 
