@@ -1,3 +1,4 @@
+import { once } from 'node:events';
 import { createMemoryStore, type LogLine, type Store } from '@cygni/core';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
@@ -19,14 +20,14 @@ function createToldPipeline() {
   return { pipeline, started: started.promise, end: () => over.resolve() };
 }
 
-/** A store that counts how often logs are read, and shows with which calls. */
+/** A store that notes which reads of logs there were. */
 function createCountingStore() {
-  const reads: { readonly after: number; readonly signal: AbortSignal }[] = [];
+  const reads: { readonly after: number }[] = [];
   const memory = createMemoryStore();
   const store: Store = {
     ...memory,
     readLog(tenantId, id, page, call) {
-      reads.push({ after: page.after, signal: call.signal });
+      reads.push({ after: page.after });
       return memory.readLog(tenantId, id, page, call);
     },
   };
@@ -68,16 +69,29 @@ describe('a log that many follow', () => {
 
   it('is read no more once nobody follows', async () => {
     const { pipeline, started, end } = createToldPipeline();
-    const { store, reads } = createCountingStore();
+    const reading = Promise.withResolvers<AbortSignal>();
+    const memory = createMemoryStore();
+    const store: Store = {
+      ...memory,
+      async readLog(tenantId, id, page, call) {
+        if (page.after === 0) return memory.readLog(tenantId, id, page, call);
+        reading.resolve(call.signal);
+        // A read that takes until its caller has left.
+        await once(call.signal, 'abort');
+        throw call.signal.reason;
+      },
+    };
     await using test = await startPlatform({ pipeline, store });
     const id = await test.build('acme');
     (await started).print('first');
-    for await (const { text } of followLines(test, 'acme', id)) {
-      expect(text).toBe('first');
-      break;
-    }
-    const { signal } = reads.at(-1) ?? {};
-    expect(signal?.aborted).toBe(true);
+    const leaving = new AbortController();
+    const following = test.platform.builds.followLog('acme', id, 0, testCall(leaving.signal));
+    const followed = Promise.allSettled([Array.fromAsync(following)]);
+    const signal = await reading.promise;
+    expect(signal.aborted).toBe(false);
+    leaving.abort();
+    await followed;
+    expect(signal.aborted).toBe(true);
     end();
   });
 
