@@ -19,6 +19,8 @@ export default defineConfig({
     ],
     // Most tests wait for processes, files and clocks: one more worker than vitest's own choice on two cores.
     maxWorkers: '100%',
+    // Said, although it is the default, so that the summary is the last thing printed and no hint about it.
+    isolate: true,
     testTimeout: 120_000,
     hookTimeout: 60_000,
   },
