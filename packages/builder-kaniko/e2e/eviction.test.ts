@@ -15,7 +15,8 @@ describe('a build whose pod the cluster ends', () => {
   it('is called evicted where the Eviction API did, and keeps its log', async () => {
     await using pipeline = builder.open({ cache: null });
     await pipeline.open(call());
-    const files = { Dockerfile: 'FROM busybox:1\nRUN echo begun; sleep 600\n' };
+    // Kaniko prints the step before it runs it: the word is only in what the step itself prints.
+    const files = { Dockerfile: 'FROM busybox:1\nRUN echo be""gun; sleep 600\n' };
     const job = await builder.job({ files });
     const run = await pipeline.start(job, call());
     await printed(run, 'begun');

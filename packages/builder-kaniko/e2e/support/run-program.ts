@@ -8,6 +8,8 @@ export async function runProgram(
   input = '',
 ): Promise<string> {
   const child = spawn(command, args, { stdio: ['pipe', 'pipe', 'pipe'] });
+  // It need not read what it is given: how it ends says whether it had to.
+  child.stdin.on('error', () => {});
   child.stdin.end(input);
   const ended = new Promise<number | null>((resolve, reject) => {
     child.once('error', reject).once('close', resolve);

@@ -9,7 +9,6 @@ import { fileURLToPath } from 'node:url';
 export function findExplorer(): string {
   const copy = fileURLToPath(new URL('openapi-explorer.min.js', import.meta.url));
   if (existsSync(copy)) return copy;
-  return createRequire(import.meta.url).resolve(
-    'openapi-explorer/dist/browser/openapi-explorer.min.js',
-  );
+  const require = createRequire(import.meta.url);
+  return require.resolve('openapi-explorer/dist/browser/openapi-explorer.min.js');
 }
