@@ -5,6 +5,7 @@ import {
   type Fixture,
   idempotencyKey,
   leaseSeconds,
+  limit,
   succeeded,
 } from './store-fixture.ts';
 import type { TestFunctions } from './test-functions.ts';
@@ -179,6 +180,20 @@ export function testDeployments({ describe, it, expect }: TestFunctions, current
       await queuedDeployment();
       await expect(accept(null)).rejects.toMatchObject({ code: 'conflict' });
       await expect(accept(7)).rejects.toMatchObject({ code: 'not_found' });
+    });
+
+    it('opens no account, so that the first to do so does it under the budget of then', async () => {
+      const { store, newDeployment, deployed, reservation } = current();
+      await deployed();
+      const of = (month: number) => ({
+        ...limit,
+        periodStart: new Date(Date.UTC(2027, month)).toISOString(),
+        periodEnd: new Date(Date.UTC(2027, month + 1)).toISOString(),
+      });
+      const rollback = newDeployment({ target: { rollbackTo: 1 } });
+      await store.acceptDeployment(rollback, { ...reservation(), limit: of(1) }, null, call);
+      await store.setBudget('acme', 'USD', of(2), { cap: 5 }, call);
+      expect(await store.getAccount('acme', 'USD', of(1), call)).toMatchObject({ limit: 5 });
     });
 
     it('goes to the previous revision, or the one that is named, for nothing', async () => {

@@ -125,8 +125,8 @@ export function deploymentMethods(state: StoreState) {
           .filter((each) => each?.account === account)
           .reduce((sum, each) => sum + (each?.amount ?? 0), 0);
         mustCover(underLimit(account, reservation.limit), reservation.amount, freed);
+        keepAccount(state, account);
       }
-      keepAccount(state, account);
 
       if (idempotency) rememberKey(state, tenantId, idempotency, id);
       const owner = known ?? createService(tenantId, name);
