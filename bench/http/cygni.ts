@@ -12,7 +12,7 @@ import { createAuthenticator, createRouter, createTokenIssuer, scopes } from '@c
 import { createPostgresStore } from '@cygni/store-postgres';
 import express from 'express';
 import { generateKeyPair } from 'jose';
-import { adapter, deployer, digest, registry } from '../idle-adapters.ts';
+import { adapter, deployer, digest, registry } from '../../e2e/support/idle-adapters.ts';
 import { poolSize, type Role, sourceId, tenant } from './protocol.ts';
 
 const log = { debug() {}, info() {}, warn: console.warn, error: console.error };

@@ -1,10 +1,10 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Redis } from 'ioredis';
+import { findFreePort } from '../../e2e/support/free-port.ts';
 
 export interface RedisServer extends AsyncDisposable {
   readonly url: string;
@@ -19,7 +19,7 @@ export interface RedisServer extends AsyncDisposable {
 /** @throws without a redis-server on the path */
 export async function startRedis(): Promise<RedisServer> {
   const directory = await mkdtemp(join(tmpdir(), 'cygni-bench-'));
-  const port = await freePort();
+  const port = await findFreePort('127.0.0.1');
   const url = `redis://127.0.0.1:${port}`;
   const settings = { port, bind: '127.0.0.1', save: '', dir: directory };
   const own = Object.entries(settings).flatMap(([name, value]) => [`--${name}`, String(value)]);
@@ -62,16 +62,6 @@ export async function startRedis(): Promise<RedisServer> {
     throw error;
   }
   return server;
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const address = server.address();
-  server.close();
-  await once(server, 'close');
-  if (typeof address !== 'object' || address === null) throw new Error('not a TCP address');
-  return address.port;
 }
 
 /** Microseconds of CPU that the Redis has used. */

@@ -1,9 +1,9 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdir } from 'node:fs/promises';
-import { createServer } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Redis } from 'ioredis';
+import { findFreePort } from '../support/free-port.ts';
 
 const startMs = 10_000;
 /** Less than any queue needs. */
@@ -32,7 +32,7 @@ export interface CrashableRedis {
  */
 export async function startRedis(directory: string): Promise<CrashableRedis> {
   await mkdir(directory, { recursive: true });
-  const port = await freePort();
+  const port = await findFreePort('127.0.0.1');
   const peace = new AbortController();
   const closed = new AbortController();
   let server: ChildProcess | undefined;
@@ -125,14 +125,4 @@ export async function startRedis(directory: string): Promise<CrashableRedis> {
       await living;
     },
   };
-}
-
-async function freePort(): Promise<number> {
-  const listening = createServer().listen(0, '127.0.0.1');
-  await once(listening, 'listening');
-  const address = listening.address();
-  listening.close();
-  await once(listening, 'close');
-  if (typeof address !== 'object' || address === null) throw new Error('not a TCP address');
-  return address.port;
 }

@@ -12,7 +12,7 @@ import { type Authenticator, createRouter, scopes } from '@cygni/http';
 import { createRedisQueue } from '@cygni/queue-redis';
 import { createPostgresStore } from '@cygni/store-postgres';
 import express from 'express';
-import { adapter, deployer, digest, registry } from '../../idle-adapters.ts';
+import { adapter, deployer, digest, registry } from '../../../e2e/support/idle-adapters.ts';
 import { now, poolSize, type Report, type Role } from './protocol.ts';
 
 const log = { debug() {}, info() {}, warn: console.warn, error: console.error };

@@ -8,6 +8,7 @@ import {
 import { createRedisQueue } from '@cygni/queue-redis';
 import { createPostgresStore, type Pool } from '@cygni/store-postgres';
 import pg from 'pg';
+import { deployer as idleDeployer } from '../../support/idle-adapters.ts';
 import type { Configuration } from '../messages.ts';
 import { pathsIn } from '../paths.ts';
 import type { Random } from '../random.ts';
@@ -24,7 +25,7 @@ import { failingQueue } from './failing-queue.ts';
 import type { Faults } from './faults.ts';
 import { withoutFence } from './sabotage.ts';
 import { createScriptedPipeline } from './scripted-pipeline.ts';
-import { createScriptedRegistry, noDeployer } from './scripted-registry.ts';
+import { createScriptedRegistry } from './scripted-registry.ts';
 import { traceStore } from './traced-store.ts';
 
 const poolSize = 4;
@@ -57,7 +58,7 @@ export function compose(
       createScriptedPipeline({ images: paths.images, trace, faults, random }),
       faults,
     ),
-    deployer: noDeployer,
+    deployer: idleDeployer,
     budget: createBudget(),
     settings: {
       leaseSeconds: configuration.leaseSeconds,

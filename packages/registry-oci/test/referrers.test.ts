@@ -1,10 +1,11 @@
-import { mediaTypes, type RepositoryLocation } from '@cygni/core';
+import { mediaTypes } from '@cygni/core';
 import { describe, expect, it } from 'vitest';
-import { createImageClient, type OciImageClient } from '../src/index.ts';
+import { createImageClient } from '../src/index.ts';
 import { callWith } from './support/call.ts';
 import { debianRegistry, debianRegistryPresent } from './support/debian-registry.ts';
 import { embedded } from './support/embedded.ts';
 import { descriptor, imageSaying, sha256 } from './support/image.ts';
+import { pushImage } from './support/push-image.ts';
 
 const call = callWith();
 const image = imageSaying('with papers');
@@ -33,7 +34,7 @@ describe.each([
     await using served = await serve();
     await using client = createImageClient();
     const location = { host: served.host, repository: 'acme/site', insecure: true };
-    await push(client, location);
+    await pushImage(client, location, image);
     expect(await client.listReferrers(location, image.digest, {}, call)).toEqual([]);
 
     for (const type of ['application/sbom', 'application/provenance', 'application/sbom']) {
@@ -59,18 +60,3 @@ describe.each([
     expect(tags.includes(image.digest.replace(':', '-'))).toBe(byTag);
   });
 });
-
-async function push(client: OciImageClient, location: RepositoryLocation): Promise<void> {
-  for (const bytes of [image.config, image.layer]) {
-    const blob = {
-      digest: sha256(bytes),
-      sizeBytes: bytes.byteLength,
-      async *open() {
-        yield bytes;
-      },
-    };
-    await client.putBlob(location, blob, call);
-  }
-  const manifest = { mediaType: mediaTypes.ociManifest, bytes: image.manifest };
-  await client.putManifest(location, 'one', manifest, call);
-}

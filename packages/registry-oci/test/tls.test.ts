@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import type { ServerResponse } from 'node:http';
 import { getCACertificates, setDefaultCACertificates } from 'node:tls';
-import { mediaTypes, type RepositoryLocation } from '@cygni/core';
+import type { RepositoryLocation } from '@cygni/core';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { makeCertificate, type ServerCertificate } from '../../../e2e/support/certificates.ts';
 import { createImageClient, type OciImageClient } from '../src/index.ts';
@@ -9,6 +9,7 @@ import { callWith } from './support/call.ts';
 import { type Embedded, embedded } from './support/embedded.ts';
 import { imageSaying, sha256 } from './support/image.ts';
 import { type Listening, listen } from './support/listen.ts';
+import { pushImage } from './support/push-image.ts';
 import { reply } from './support/scripted-registry.ts';
 import { type TemporaryDirectory, temporaryDirectory } from './support/temporary-directory.ts';
 
@@ -16,21 +17,6 @@ const call = callWith();
 const image = imageSaying('over TLS');
 const retry = { retries: 2, firstDelayMs: 1, longestDelayMs: 5 };
 const publicAuthorities = getCACertificates('default');
-
-async function push(client: OciImageClient, location: RepositoryLocation): Promise<void> {
-  for (const bytes of [image.config, image.layer]) {
-    const blob = {
-      digest: sha256(bytes),
-      sizeBytes: bytes.byteLength,
-      async *open() {
-        yield bytes;
-      },
-    };
-    await client.putBlob(location, blob, call);
-  }
-  const manifest = { mediaType: mediaTypes.ociManifest, bytes: image.manifest };
-  await client.putManifest(location, 'one', manifest, call);
-}
 
 async function pull(client: OciImageClient, location: RepositoryLocation): Promise<Buffer> {
   const chunks: Uint8Array[] = [];
@@ -76,13 +62,13 @@ describe('the image client and a registry with TLS, whose authority is a private
   it('pushes and pulls where the process trusts the authority', async () => {
     trustAuthority();
     await using client = createImageClient({ retry });
-    await push(client, locationOn(secure));
+    await pushImage(client, locationOn(secure), image);
     expect(await pull(client, locationOn(secure))).toEqual(image.layer);
   });
 
   it('says that a certificate of an unknown authority is not accepted, which no other try changes', async () => {
     await using client = createImageClient({ retry });
-    await expect(push(client, locationOn(secure, 'acme/never'))).rejects.toMatchObject({
+    await expect(pushImage(client, locationOn(secure, 'acme/never'), image)).rejects.toMatchObject({
       code: 'unavailable',
       retryable: false,
       message: expect.stringContaining(
@@ -134,7 +120,7 @@ describe('the image client and a registry with TLS, whose authority is a private
     trustAuthority();
     await using guarded = await tokenRegistry(() => `https://${guarded.host}/token`);
     await using client = createImageClient({ retry });
-    await push(client, locationOn(guarded));
+    await pushImage(client, locationOn(guarded), image);
     expect(await pull(client, locationOn(guarded))).toEqual(image.layer);
   });
 

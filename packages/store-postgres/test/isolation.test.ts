@@ -9,7 +9,7 @@ import {
 } from '@cygni/core';
 import { createPostgresStore } from '@cygni/store-postgres';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { acceptBuild, call } from './support/calls.ts';
+import { acceptBuild, call, newBuild } from './support/calls.ts';
 import { createTestDatabase, postgresUrl, type TestDatabase } from './support/test-database.ts';
 
 const page = { limit: 100, cursor: null };
@@ -44,21 +44,7 @@ describe.skipIf(postgresUrl === null)('apart from each other are', () => {
   });
 
   async function runningBuild(tenantId: string, money = reservation()): Promise<Fence> {
-    const source = { id: randomUUID(), tenantId, key: 'k', sizeBytes: 1, sha256: 's' };
-    await store.addSource(source, null, call);
-    const build = {
-      id: randomUUID(),
-      tenantId,
-      sourceId: source.id,
-      repository: 'site',
-      tags: [],
-      dockerfile: 'Dockerfile',
-      target: null,
-      buildArguments: {},
-      machine: 'small',
-      timeoutSeconds: 60,
-      maximumAttempts: 2,
-    } as const;
+    const build = await newBuild(store, { tenantId, maximumAttempts: 2 });
     await store.acceptBuild(build, money, null, call);
     await store.dispatchBuilds(roomy, call);
     const claim = await store.claimBuild(build.id, 30, call);

@@ -9,7 +9,7 @@ import {
 } from '@cygni/core';
 import { createPostgresStore } from '@cygni/store-postgres';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { acceptBuild, call, reservation } from './support/calls.ts';
+import { acceptBuild, call, newBuild, reservation } from './support/calls.ts';
 import { createRival, untilItWaits } from './support/rival.ts';
 import { createTestDatabase, postgresUrl, type TestDatabase } from './support/test-database.ts';
 
@@ -104,27 +104,11 @@ describe.skipIf(postgresUrl === null)('a race', () => {
   describe('for money', () => {
     const capped: Reservation = { ...reservation, limit: { ...reservation.limit, cap: 150 } };
     const reserveTheRest = `UPDATE cygni.accounts SET reserved = 100, cap = 150, ceiling = 150`;
-    const newBuild = async (tenantId = 'acme') => {
-      const source = { id: randomUUID(), tenantId, key: 'k', sizeBytes: 1, sha256: 's' };
-      await store.addSource(source, null, call);
-      return {
-        id: randomUUID(),
-        tenantId,
-        sourceId: source.id,
-        repository: 'site',
-        tags: [],
-        dockerfile: 'Dockerfile',
-        target: null,
-        buildArguments: {},
-        machine: 'small',
-        timeoutSeconds: 60,
-        maximumAttempts: 1,
-      } as const;
-    };
+    const oneTry = (tenantId = 'acme') => newBuild(store, { tenantId, maximumAttempts: 1 });
 
     it('is lost by the build that comes second', async () => {
       await store.getAccount('acme', 'USD', capped.limit, call);
-      const build = await newBuild();
+      const build = await oneTry();
       await using rival = await createRival(database);
       await rival.query(reserveTheRest);
       const accepting = store.acceptBuild(build, capped, null, call);
@@ -140,7 +124,7 @@ describe.skipIf(postgresUrl === null)('a race', () => {
     it('is won by the build that comes second, where the first gave its money back', async () => {
       await store.getAccount('acme', 'USD', capped.limit, call);
       await database.query(reserveTheRest);
-      const build = await newBuild();
+      const build = await oneTry();
       await using rival = await createRival(database);
       await rival.query('UPDATE cygni.accounts SET reserved = 0');
       const accepting = store.acceptBuild(build, capped, null, call);
@@ -182,7 +166,7 @@ describe.skipIf(postgresUrl === null)('a race', () => {
       await acceptBuild(store, { tenantId: 'other' });
       await using rival = await createRival(database);
       await rival.query(`SELECT FROM cygni.accounts WHERE tenant_id = 'acme' FOR UPDATE`);
-      const [ofHeld, ofFree] = [await newBuild(), await newBuild('other')];
+      const [ofHeld, ofFree] = [await oneTry(), await oneTry('other')];
       // Both at once, so that they are judged together.
       const held = store.acceptBuild(ofHeld, capped, null, call);
       const free = store.acceptBuild(ofFree, reservation, null, call);

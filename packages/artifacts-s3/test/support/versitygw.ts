@@ -1,10 +1,10 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdir, mkdtemp, rm, stat } from 'node:fs/promises';
-import { createServer } from 'node:net';
 import { homedir, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
+import { findFreePort } from '../../../../e2e/support/free-port.ts';
 import { credentials } from './moto.ts';
 
 // .ci/run builds it there, in the same version: go install github.com/versity/versitygw/cmd/versitygw@v1.8.0
@@ -25,7 +25,7 @@ export interface VersityGateway extends AsyncDisposable {
 export async function startVersityGateway(): Promise<VersityGateway> {
   const directory = await mkdtemp(join(tmpdir(), 'cygni-versitygw-'));
   await mkdir(join(directory, 'artifacts'));
-  const host = `127.0.0.1:${await freePort()}`;
+  const host = `127.0.0.1:${await findFreePort('127.0.0.1')}`;
   const server = spawn(program, ['--port', host, 'posix', directory], {
     stdio: ['ignore', 'pipe', 'ignore'],
     env: {
@@ -48,15 +48,4 @@ export async function startVersityGateway(): Promise<VersityGateway> {
       await rm(directory, { recursive: true, force: true });
     },
   };
-}
-
-/** The program does not say which port it got. */
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const address = server.address();
-  server.close();
-  await once(server, 'close');
-  if (address === null || typeof address === 'string') throw new Error('no port');
-  return address.port;
 }

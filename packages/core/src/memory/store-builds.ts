@@ -20,12 +20,12 @@ import { isWaiting } from './store-dispatch.ts';
 import {
   type BuildWork,
   checkCursor,
-  findReplay,
   isoNow,
   keyOf,
   listPage,
   record,
   rememberKey,
+  replayOf,
   type StoreState,
 } from './store-state.ts';
 import {
@@ -56,10 +56,8 @@ export function buildMethods(state: StoreState) {
     ): Accepted<Build> {
       const { id, tenantId, sourceId, repository, machine, maximumAttempts } = build;
       const { amount, currency, limit } = reservation;
-      const made = idempotency && findReplay(state, tenantId, idempotency);
-      const before = find(tenantId, made ?? id);
+      const before = replayOf(state, tenantId, idempotency, find) ?? find(tenantId, id);
       if (before) return { resource: before.resource, replayed: true };
-      if (made) throw new CygniError('not_found', 'what this request made is gone');
       if (!state.sources.has(keyOf(tenantId, sourceId))) {
         throw new CygniError('not_found', `no source ${sourceId}`);
       }

@@ -25,13 +25,13 @@ import {
   checkCursor,
   type DeploymentWork,
   enqueue,
-  findReplay,
   isoNow,
   keyOf,
   listPage,
   record,
   recordService,
   rememberKey,
+  replayOf,
   type ServiceRecord,
   type StoreState,
 } from './store-state.ts';
@@ -107,10 +107,8 @@ export function deploymentMethods(state: StoreState) {
       idempotency: IdempotencyKey | null,
     ): Accepted<Deployment> {
       const { id, tenantId, service: name, target, rollout, message } = deployment;
-      const made = idempotency && findReplay(state, tenantId, idempotency);
-      const before = find(tenantId, made ?? id);
+      const before = replayOf(state, tenantId, idempotency, find) ?? find(tenantId, id);
       if (before) return { resource: before.resource, replayed: true };
-      if (made) throw new CygniError('not_found', 'what this request made is gone');
 
       const known = state.services.get(keyOf(tenantId, name));
       const isRollback = 'rollbackTo' in target;

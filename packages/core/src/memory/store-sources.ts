@@ -1,7 +1,7 @@
 import type { Accepted, IdempotencyKey, NewSource } from '../contracts/store.ts';
 import { CygniError } from '../errors.ts';
 import type { Source } from '../model/source.ts';
-import { findReplay, isoNow, keyOf, record, rememberKey, type StoreState } from './store-state.ts';
+import { isoNow, keyOf, record, rememberKey, replayOf, type StoreState } from './store-state.ts';
 
 export function sourceMethods(state: StoreState) {
   const find = (tenantId: string, id: string) => state.sources.get(keyOf(tenantId, id)) ?? null;
@@ -9,9 +9,8 @@ export function sourceMethods(state: StoreState) {
   return {
     addSource(source: NewSource, idempotency: IdempotencyKey | null): Accepted<Source> {
       const { tenantId, id, sizeBytes, sha256 } = source;
-      const made = idempotency && findReplay(state, tenantId, idempotency);
-      const before = find(tenantId, made ?? id);
-      if (made && !before) throw new CygniError('not_found', 'what this request made is gone');
+      const made = replayOf(state, tenantId, idempotency, find);
+      const before = made ?? find(tenantId, id);
       if (before && !made && (before.key !== source.key || before.sha256 !== sha256)) {
         throw new CygniError('conflict', `there is another source ${id}`);
       }

@@ -179,7 +179,7 @@ function planDelivery(
 }
 
 /** The id of what the first request with this key made. @throws `idempotency_mismatch` */
-export function findReplay(
+function findReplay(
   state: StoreState,
   tenantId: string,
   { route, key, fingerprint }: IdempotencyKey,
@@ -191,6 +191,20 @@ export function findReplay(
     throw new CygniError('idempotency_mismatch', message);
   }
   return known.resourceId;
+}
+
+/** What a request with this key made before, as it is now. @throws `not_found` where that is gone; `idempotency_mismatch` */
+export function replayOf<Made>(
+  state: StoreState,
+  tenantId: string,
+  idempotency: IdempotencyKey | null,
+  find: (tenantId: string, id: string) => Made | null | undefined,
+): Made | null {
+  const id = idempotency && findReplay(state, tenantId, idempotency);
+  if (id === null) return null;
+  const made = find(tenantId, id);
+  if (!made) throw new CygniError('not_found', 'what this request made is gone');
+  return made;
 }
 
 export function rememberKey(

@@ -11,12 +11,12 @@ import type { PageRequest } from '../model/page.ts';
 import type { WebhookEndpoint } from '../model/webhook.ts';
 import {
   checkCursor,
-  findReplay,
   isoNow,
   keyOf,
   listPage,
   record,
   rememberKey,
+  replayOf,
   type StoreState,
 } from './store-state.ts';
 
@@ -26,11 +26,8 @@ export function webhookMethods(state: StoreState) {
 
   /** What a request with this key made before, as it is now. */
   function replay(tenantId: string, idempotency: IdempotencyKey | null) {
-    const made = idempotency && findReplay(state, tenantId, idempotency);
-    if (!made) return null;
-    const resource = find(tenantId, made);
-    if (!resource) throw new CygniError('not_found', 'what this request made is gone');
-    return { resource, replayed: true };
+    const resource = replayOf(state, tenantId, idempotency, find);
+    return resource && { resource, replayed: true };
   }
 
   function change(

@@ -1,6 +1,7 @@
 import type { RedisOptions } from 'ioredis';
+import { findFreePort } from '../../../../e2e/support/free-port.ts';
 import { until } from '../../../core/src/conformance/queue-fixture.ts';
-import { freePort, type RedisServer, startRedis } from './redis-server.ts';
+import { type RedisServer, startRedis } from './redis-server.ts';
 
 export interface RedisCluster extends AsyncDisposable {
   readonly nodes: readonly [RedisServer, RedisServer];
@@ -12,7 +13,10 @@ export async function startRedisCluster(
   clientOptions: RedisOptions = {},
 ): Promise<RedisCluster> {
   // Redis's own choice is 10,000 above the node's port, where there may be none.
-  const [firstBus, secondBus] = await Promise.all([freePort(), freePort()]);
+  const [firstBus, secondBus] = await Promise.all([
+    findFreePort('127.0.0.1'),
+    findFreePort('127.0.0.1'),
+  ]);
   const start = (bus: number) =>
     startRedis(
       [

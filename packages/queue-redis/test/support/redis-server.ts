@@ -1,11 +1,11 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Redis, type RedisOptions } from 'ioredis';
 import { inject } from 'vitest';
+import { findFreePort } from '../../../../e2e/support/free-port.ts';
 
 const program = inject('redisServer');
 /** Without the program, tests of faults are skipped; in CI the set-up has failed already. */
@@ -33,7 +33,7 @@ export async function startRedis(
   if (program === null) throw new Error('there is no redis-server');
   const command = program;
   const directory = await mkdtemp(join(tmpdir(), 'cygni-redis-'));
-  const port = await freePort();
+  const port = await findFreePort('127.0.0.1');
   const listening = settings.includes('--tls-port') ? [] : ['--port', String(port)];
   const own = settings.map((setting) => setting.replace('%port', String(port)));
   let child: ChildProcess | undefined;
@@ -91,15 +91,4 @@ export async function startRedis(
   };
   await server.start();
   return server;
-}
-
-/** One that nobody listens on now. */
-export async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const address = server.address();
-  server.close();
-  await once(server, 'close');
-  if (typeof address !== 'object' || address === null) throw new Error('not a TCP address');
-  return address.port;
 }

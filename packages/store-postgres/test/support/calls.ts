@@ -14,11 +14,12 @@ export const reservation: Reservation = {
   limit: { cap: null, periodStart: '2026-01-01T00:00:00.000Z', periodEnd: null },
 };
 
-export async function acceptBuild(store: Store, changes: Partial<NewBuild> = {}): Promise<string> {
+/** A build that can be accepted: its source is there. */
+export async function newBuild(store: Store, changes: Partial<NewBuild> = {}): Promise<NewBuild> {
   const tenantId = changes.tenantId ?? 'acme';
   const source = { id: randomUUID(), tenantId, key: 'k', sizeBytes: 1, sha256: 's' };
   await store.addSource(source, null, call);
-  const build: NewBuild = {
+  return {
     id: randomUUID(),
     tenantId,
     sourceId: source.id,
@@ -32,6 +33,10 @@ export async function acceptBuild(store: Store, changes: Partial<NewBuild> = {})
     maximumAttempts: 3,
     ...changes,
   };
+}
+
+export async function acceptBuild(store: Store, changes: Partial<NewBuild> = {}): Promise<string> {
+  const build = await newBuild(store, changes);
   await store.acceptBuild(build, reservation, null, call);
   return build.id;
 }
