@@ -222,17 +222,19 @@ describe('the Job', () => {
     const { pod } = manifestOf({ certificateAuthority });
     expect(pod.containers[0]?.env).toContainEqual({
       name: 'SSL_CERT_DIR',
-      value: '/kaniko/ssl/certs:/kaniko/cygni',
+      value: '/kaniko/ssl/certs:/kaniko/.docker',
     });
+    const keys = pod.volumes?.[0]?.secret?.items?.map(({ key }) => key);
+    expect(keys).toEqual(['config.json', 'ca.pem']);
   });
 
   it('shows the proxy’s part of the Secret to the proxy alone', () => {
     const { pod } = manifestOf({}, true);
     const [proxy, kaniko] = pod.containers;
     expect(proxy?.name).toBe('registry-proxy');
-    expect(proxy?.volumeMounts?.map(({ name }) => name)).toEqual(['proxy-config']);
-    expect(kaniko?.volumeMounts?.map(({ name }) => name)).toEqual(['docker-config']);
-    const volume = pod.volumes?.find(({ name }) => name === 'docker-config');
+    expect(proxy?.volumeMounts?.map(({ name }) => name)).toEqual(['proxy-secrets']);
+    expect(kaniko?.volumeMounts?.map(({ name }) => name)).toEqual(['kaniko-secrets']);
+    const volume = pod.volumes?.find(({ name }) => name === 'kaniko-secrets');
     expect(volume?.secret?.items).toEqual([{ key: 'config.json', path: 'config.json' }]);
   });
 });

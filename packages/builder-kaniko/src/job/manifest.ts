@@ -11,7 +11,8 @@ export const proxyContainer = 'registry-proxy';
 
 /** Above the build's own timeout, which ends it with its log read: passing this deadline deletes the pod. */
 const backstopSeconds = 600;
-const secretsDirectory = '/kaniko/cygni';
+/** Where kaniko looks for its config.json, too. */
+const secretsDirectory = '/kaniko/.docker';
 
 /** What kaniko needs as root. FSETID: without it the set-group-ID bit of what a RUN step installs is lost. */
 const capabilities = [
@@ -106,12 +107,7 @@ function kanikoOf(name: string, input: ManifestInput): V1Container {
         value,
       })),
     ],
-    volumeMounts: [
-      { name: 'docker-config', mountPath: '/kaniko/.docker', readOnly: true },
-      ...(settings.certificateAuthority === null
-        ? []
-        : [{ name: 'certificates', mountPath: secretsDirectory, readOnly: true }]),
-    ],
+    volumeMounts: [{ name: 'kaniko-secrets', mountPath: secretsDirectory, readOnly: true }],
     resources: { requests: { ...resources, cpu: cpuRequest }, limits: resources },
     securityContext: {
       runAsUser: 0,
@@ -129,7 +125,7 @@ function proxyOf(image: string, settings: KanikoSettings): V1Container {
       settings.certificateAuthority === null
         ? []
         : [{ name: 'NODE_EXTRA_CA_CERTS', value: `/etc/cygni/${secretKeys.certificates}` }],
-    volumeMounts: [{ name: 'proxy-config', mountPath: '/etc/cygni', readOnly: true }],
+    volumeMounts: [{ name: 'proxy-secrets', mountPath: '/etc/cygni', readOnly: true }],
     resources: {
       requests: { cpu: '10m', memory: '64Mi', 'ephemeral-storage': '16Mi' },
       limits: { memory: '256Mi', 'ephemeral-storage': '64Mi' },
@@ -152,9 +148,9 @@ function volumesOf(name: string, { registryProxy, settings }: ManifestInput): V1
   });
   const certificates = settings.certificateAuthority === null ? [] : [secretKeys.certificates];
   return [
-    keys('docker-config', secretKeys.dockerConfig),
-    ...(certificates.length > 0 ? [keys('certificates', ...certificates)] : []),
-    ...(registryProxy ? [keys('proxy-config', secretKeys.proxyConfig, ...certificates)] : []),
+    // One for all that a container sees: each costs its node a mount.
+    keys('kaniko-secrets', secretKeys.dockerConfig, ...certificates),
+    ...(registryProxy ? [keys('proxy-secrets', secretKeys.proxyConfig, ...certificates)] : []),
   ];
 }
 

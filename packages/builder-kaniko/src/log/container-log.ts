@@ -67,7 +67,8 @@ export async function openContainerLog(
     });
     if (statusCode === 200) return { status: 'lines', body };
     await body.dump();
-    if (statusCode === 400) return { status: 'starting' };
+    // 204: it has no node yet.
+    if (statusCode === 400 || statusCode === 204) return { status: 'starting' };
     if (statusCode === 404) return { status: 'missing' };
     return { status: 'failed', code: statusCode, retryAfterMs: retryAfterMs(headers) };
   } catch (err) {

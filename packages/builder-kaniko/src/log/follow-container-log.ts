@@ -53,7 +53,7 @@ export async function* followContainerLog(
   call: Call,
 ): AsyncGenerator<PipelineLogLine, void, undefined> {
   const cursor = createLogCursor();
-  const end = watchEnd(options, call.signal);
+  const changes = watchChanges(options, call.signal);
   const pace = createPace();
   let position = 0;
   let silence = silenceMs.first;
@@ -82,7 +82,7 @@ export async function* followContainerLog(
   function limitsOf(reading: Reading): BodyLimits {
     if (reading === 'last') return { quietMs: 10_000 };
     if (reading === 'ending') return { quietMs: endingSilence };
-    return { quietMs: silence, end: end.reached, drainMs };
+    return { quietMs: silence, end: changes.end, drainMs };
   }
 
   async function* read(body: LogBody, reading: Reading): AsyncGenerator<PipelineLogLine, Answered> {
@@ -113,8 +113,7 @@ export async function* followContainerLog(
     return reading === 'last' || readingNow() === 'followed';
   }
 
-  const wait = (milliseconds: number) =>
-    pause(milliseconds, readingNow() === 'followed' ? end.reached : null, call.signal);
+  const endNow = () => (readingNow() === 'followed' ? changes.end : null);
 
   try {
     for (;;) {
@@ -128,6 +127,7 @@ export async function* followContainerLog(
         return;
       }
       const asked = performance.now();
+      const next = changes.next();
       const answer = await openContainerLog(source, { follow: !last, since: cursor.since() }, call);
       if (answer.status === 'lines') {
         const before = position;
@@ -148,16 +148,18 @@ export async function* followContainerLog(
           }
         }
         if (progress) pace.reset();
-        else if (paused(reading, answered)) await wait(pace.afterDrop());
+        else if (paused(reading, answered)) await pause(pace.afterDrop(), endNow(), call.signal);
         continue;
       }
       if (last && answer.status !== 'failed') return;
       if (answer.status === 'missing' && pace.missingFor() > goneMs) return;
       if (answer.status === 'failed') call.log.debug({ ...answer, pod: source.pod }, 'no log');
-      await wait(answer.retryAfterMs ?? pace.after(answer.status));
+      // The watch hears of a container that runs within milliseconds of its log being readable.
+      const sooner = answer.status === 'starting' ? next : endNow();
+      await pause(answer.retryAfterMs ?? pace.after(answer.status), sooner, call.signal);
     }
   } finally {
-    end.stop();
+    changes.stop();
   }
 }
 
@@ -176,37 +178,50 @@ interface Answered {
   readonly rest: RawLine | null;
 }
 
-interface End {
+interface Changes {
   /** Resolves when the container has ended, or is ending. */
-  readonly reached: Promise<void>;
+  readonly end: Promise<void>;
+  /** Resolves at the next change. */
+  next(): Promise<void>;
   stop(): void;
 }
 
-function watchEnd(options: FollowOptions, signal: AbortSignal): End {
+function watchChanges(options: FollowOptions, signal: AbortSignal): Changes {
   const stopped = new AbortController();
   const either = AbortSignal.any([signal, stopped.signal]);
+  let next = Promise.withResolvers<void>();
+  function change(): Promise<void> {
+    const happened = options.changed(either);
+    happened.catch(() => {});
+    return happened;
+  }
   async function watch(): Promise<void> {
+    let changed = change();
     while (!options.isEnded() && !options.isEnding()) {
-      await options.changed(either);
+      await changed;
+      // From now on, so that none is missed in the pause.
+      changed = change();
+      next.resolve();
+      next = Promise.withResolvers();
       // A watch that reports much, or nothing true, must not keep the event loop.
       await delay(5, undefined, { signal: either });
     }
   }
-  const reached = new Promise<void>((resolve) => {
+  const end = new Promise<void>((resolve) => {
     // Aborted: whoever waits for the end is told by the same signal.
     watch().then(resolve, () => {});
   });
-  return { reached, stop: () => stopped.abort() };
+  return { end, next: () => next.promise, stop: () => stopped.abort() };
 }
 
-/** Waits; until the container's end at most, if that is still to come. */
-async function pause(milliseconds: number, end: Promise<void> | null, signal: AbortSignal) {
+/** Waits; until something sooner at most, if that is given. */
+async function pause(milliseconds: number, sooner: Promise<void> | null, signal: AbortSignal) {
   const over = new AbortController();
   const either = AbortSignal.any([signal, over.signal]);
   try {
     const passed = delay(milliseconds, undefined, { signal: either });
     passed.catch(() => {});
-    await (end ? Promise.race([passed, end]) : passed);
+    await (sooner ? Promise.race([passed, sooner]) : passed);
   } catch (error) {
     if (signal.aborted) throw abortedError(signal);
     throw error;

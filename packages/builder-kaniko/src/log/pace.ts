@@ -1,9 +1,5 @@
-/** How long a container that starts is asked for its log without a pause to speak of. */
-const eagerMs = 15_000;
-
 /** How long to wait before asking again. Jittered, since builds start together and lose their server together. */
 export function createPace() {
-  const began = performance.now();
   let failures = 0;
   let drops = 0;
   let missingSince: number | undefined;
@@ -28,7 +24,7 @@ export function createPace() {
     after(status: 'starting' | 'missing' | 'failed') {
       if (status === 'failed') return jittered(Math.min(100 * 2 ** failures++, 5000));
       if (status === 'missing') return jittered(250);
-      return elapsedSince(began) < eagerMs ? 40 + 60 * Math.random() : jittered(1000);
+      return jittered(1000);
     },
   };
 }

@@ -17,7 +17,7 @@ describe('following a container log', () => {
   it('asks from before the container runs, and gives the first line once it does', async () => {
     await using endpoint = await startLogEndpoint();
     const following = follow(endpoint);
-    await until('asked more than once', () => endpoint.queries.length > 2);
+    await until('asked', () => endpoint.queries.length > 0);
     endpoint.start();
     endpoint.print(at(5, 'first'));
     await until('the first line', () => following.lines.length === 1);
@@ -25,6 +25,24 @@ describe('following a container log', () => {
       { position: 1, time: '2026-11-24T18:07:28.000000005Z', text: 'first' },
     ]);
     endpoint.end();
+    following.end();
+    await following.done;
+  });
+
+  it.each([
+    ['has not run yet', 400],
+    ['has no node yet', 204],
+  ])('asks for a container that %s whenever the watch tells of a change', async (_what, status) => {
+    await using endpoint = await startLogEndpoint();
+    // Far more than are asked in the time that is waited for, without being told.
+    const requests = 40;
+    endpoint.faults.push(...Array<Fault>(requests).fill({ kind: 'status', status }));
+    const following = follow(endpoint);
+    await until(`${requests} requests`, () => {
+      following.change();
+      return endpoint.queries.length >= requests;
+    });
+    endpoint.remove();
     following.end();
     await following.done;
   });

@@ -13,6 +13,9 @@ export function createEnding() {
   let ended = false;
   let ending = false;
   const waiting = new Set<() => void>();
+  const change = () => {
+    for (const resolve of waiting) resolve();
+  };
   return {
     isEnded: () => ended,
     isEnding: () => ending,
@@ -21,14 +24,16 @@ export function createEnding() {
         waiting.add(resolve);
         signal.addEventListener('abort', () => reject(signal.reason), { once: true });
       }),
+    /** The watch tells of something that is neither. */
+    change,
     end() {
       ended = true;
-      for (const resolve of waiting) resolve();
+      change();
     },
     /** It has nothing left to do. */
     expectEnd() {
       ending = true;
-      for (const resolve of waiting) resolve();
+      change();
     },
   };
 }
@@ -54,7 +59,8 @@ export function follow(
   }
   const done = collect();
   done.catch(() => {});
-  return { lines, done, end: ending.end, expectEnd: ending.expectEnd };
+  const { change, end, expectEnd } = ending;
+  return { lines, done, change, end, expectEnd };
 }
 
 /** Waits for what other parts of this process or machine bring about. */
