@@ -148,9 +148,9 @@ async function buildOnce(api: Api, source: string) {
   const { id } = await api.start({ sourceId: source, repository: scene.namespace.name });
   let firstLineMs: number | undefined;
   for await (const _line of api.followLog(id)) firstLineMs ??= performance.now() - posted;
-  // The log ends when the build does.
-  const build = await api.finish(id);
+  // It ends by an event that tells how the build has ended.
   const succeededMs = performance.now() - posted;
+  const build = await api.finish(id);
   if (build.state !== 'SUCCEEDED') throw new Error(`${id}: ${JSON.stringify(build.failure)}`);
   return { succeededMs, firstLineMs: firstLineMs ?? succeededMs };
 }

@@ -1,5 +1,5 @@
-import { createHash } from 'node:crypto';
 import type { RequestOptions } from 'node:https';
+import { isDeepStrictEqual } from 'node:util';
 import { CygniError } from '@cygni/core';
 import type { KubeConfig } from '@kubernetes/client-node';
 import { Agent, type Dispatcher, request } from 'undici';
@@ -43,7 +43,7 @@ export function createClusterConnection(kubeconfig: KubeConfig): ClusterConnecti
   }
   const baseUrl = cluster.server.replace(/\/+$/, '');
   let agent: Agent | undefined;
-  let fingerprint = '';
+  let agentTls: object = {};
   let closed = false;
 
   /** Tokens and client certificates may have been renewed since the last request. */
@@ -52,13 +52,12 @@ export function createClusterConnection(kubeconfig: KubeConfig): ClusterConnecti
     await kubeconfig.applyToHTTPSOptions(options);
     const { ca, cert, key, pfx, passphrase, rejectUnauthorized, servername } = options;
     const tls = { ca, cert, key, pfx, passphrase, rejectUnauthorized, servername };
-    const seen = createHash('sha256').update(JSON.stringify(tls)).digest('base64');
-    if (!agent || seen !== fingerprint) {
+    if (!agent || !isDeepStrictEqual(tls, agentTls)) {
       // Requests under way end on the old one.
       agent?.close().catch(() => {});
       const given = Object.entries(tls).filter(([, value]) => value !== undefined);
       agent = new Agent({ connect: { ...Object.fromEntries(given), timeout: 10_000 } });
-      fingerprint = seen;
+      agentTls = tls;
     }
     const headers: Record<string, string> = { accept: 'application/json' };
     for (const [name, value] of Object.entries(options.headers ?? {})) {
