@@ -1,4 +1,4 @@
-import type { PipelineLogLine } from '@cygni/core';
+import type { PipelineLogLine, StoredLog } from '@cygni/core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { followContainerLog } from '../src/log/follow-container-log.ts';
 import { testCall, until } from '../test/log/following.ts';
@@ -25,8 +25,10 @@ describe('following the log of a real pod', () => {
   async function open(script: string) {
     const { pod, ending } = await pods.run(script);
     const source = { ...proxy, namespace: pods.namespace, pod, container: 'build' };
-    return (after = 0) =>
-      followContainerLog(source, { ...ending, after }, testCall(AbortSignal.timeout(110_000)));
+    return (after = 0, stored: StoredLog | null = null) => {
+      const options = { ...ending, after, stored };
+      return followContainerLog(source, options, testCall(AbortSignal.timeout(110_000)));
+    };
   }
 
   function collect(log: AsyncIterable<PipelineLogLine>) {
@@ -100,17 +102,28 @@ describe('following the log of a real pod', () => {
     );
     let last = 0;
     let taken = 0;
-    for await (const { text } of log()) {
+    let firstTime = '';
+    let stored: StoredLog | null = null;
+    const rest: PipelineLogLine[] = [];
+    for await (const line of log()) {
+      const { position, time, text } = line;
+      firstTime ||= time;
+      if (stored) rest.push(line);
       const number = Number.parseInt(text, 10);
       if (Number.isNaN(number)) continue;
       if (number <= last) throw new Error(`line ${number} came after ${last}`);
       last = number;
       taken += 1;
+      if (taken === 14_000) stored = { position, firstTime, lastTime: time };
     }
     expect(last).toBe(15_000);
     // The node itself writes a few lines to the old file after it has let go of it; nobody can read those.
     expect(taken).toBeGreaterThan(14_900);
     const [first = ''] = await collect(log()).done;
     expect(Number.parseInt(first, 10), 'the first line that can still be read').toBeGreaterThan(1);
+    // Another process, which has the same lines behind those that are stored.
+    const resumed = collect(log(stored?.position, stored));
+    await resumed.done;
+    expect(resumed.taken).toEqual(rest);
   });
 });

@@ -1,16 +1,18 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import { abortedError, type Call, type PipelineLogLine } from '@cygni/core';
+import { abortedError, type Call, type PipelineLogLine, type StoredLog } from '@cygni/core';
 import { type ContainerLog, type LogBody, openContainerLog } from './container-log.ts';
 import { createLastReads } from './last-reads.ts';
 import { createLogCursor } from './log-cursor.ts';
 import { createPace } from './pace.ts';
 import { type BodyEnd, type BodyLimits, readBody } from './read-body.ts';
 import { createLineSplitter, type RawLine } from './split-lines.ts';
-import { formatTimestamp, parseTimestamp, type Timestamp } from './timestamp.ts';
+import { compareTimestamps, formatTimestamp, parseTimestamp, type Timestamp } from './timestamp.ts';
 
 export interface FollowOptions {
   /** Lines up to this position are not given again. */
   readonly after: number;
+  /** What another process has given of this log. Default: nothing that is known. */
+  readonly stored?: StoredLog | null;
   /** The watch saw the container terminated, or its pod gone. */
   isEnded(): boolean;
   /** The container has nothing left to do: its node is asked whether it runs, since the watch tells late. */
@@ -42,7 +44,7 @@ const unreadMark = '[the end of the log could not be read]';
  * so that another process that follows the same container gives the same. Holds one line and one chunk in memory.
  *
  * Of a log that was rotated the node serves the newest file only. What was lost so, to a reader that was cut off at the time,
- * is marked by a line of its own; a process that begins after a rotation cannot know how many lines were before.
+ * is marked by a line of its own. A process that begins after a rotation goes on behind what is stored.
  *
  * Never fails for want of the API server: asks until the container has ended, and then for 30 s.
  * @throws `aborted` or `timeout`, as the call's signal says
@@ -58,14 +60,28 @@ export async function* followContainerLog(
   let position = 0;
   let silence = silenceMs.first;
   let newest: Timestamp | undefined;
+  let isBegun = false;
   let endingSilence = endingMs.first;
   const lastReads = createLastReads();
+
+  /** Positions are counted from the log's first line, unless that can be read no more. */
+  function begin(first: Timestamp): void {
+    isBegun = true;
+    const [storedFirst, storedLast] = [options.stored?.firstTime, options.stored?.lastTime].map(
+      (time) => parseTimestamp(time ?? ''),
+    );
+    if (!options.stored || !storedFirst || !storedLast) return;
+    if (compareTimestamps(first, storedFirst) === 0) return;
+    cursor.resume(storedLast);
+    position = options.stored.position;
+  }
 
   function* take(raw: RawLine): Generator<PipelineLogLine> {
     const space = raw.bytes.subarray(0, stampBytes).indexOf(0x20);
     const stamp = space < 0 ? null : parseTimestamp(raw.bytes.toString('latin1', 0, space));
     // The end of a line whose beginning the node left out as too old, or a word of the kubelet's own.
     if (!stamp) return;
+    if (!isBegun) begin(stamp);
     const status = cursor.accept(stamp);
     if (status === 'seen') return;
     newest = stamp;

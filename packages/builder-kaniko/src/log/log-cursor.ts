@@ -6,6 +6,8 @@ type LineStatus = 'seen' | 'new' | 'new-after-gap';
 export interface LogCursor {
   /** Unix time in whole seconds from which to ask; null: from the beginning. */
   since(): number | null;
+  /** What another reader has taken ends with a line of that time, and the log does not begin any more where that began. */
+  resume(newest: Timestamp): void;
   /** An answer to a request with `since()` begins. */
   begin(): void;
   /** Takes the answer's lines in their order. */
@@ -98,9 +100,17 @@ export function createLogCursor(): LogCursor {
   return {
     since: () => (whole === undefined || behind ? null : second - 1),
 
+    resume(stamp) {
+      newest = stamp;
+      newestCount = 1;
+      replay = rotatedSince(stamp);
+    },
+
     begin() {
       const window = behind ? whole : recent;
-      replay = window && { ...window, ...unaligned };
+      if (window) replay = { ...window, ...unaligned };
+      // Resumed, and nothing was met yet that is new.
+      else replay = newest && rotatedSince(newest);
     },
 
     accept(stamp) {
@@ -118,6 +128,10 @@ export function createLogCursor(): LogCursor {
       return 'seen';
     },
   };
+}
+
+function rotatedSince(newest: Timestamp): Replay {
+  return { first: newest, count: 0, ...unaligned, rotated: true };
 }
 
 function grown(window: Window | undefined, stamp: Timestamp): Window {

@@ -1,4 +1,4 @@
-import type { BuildJob, Call } from '@cygni/core';
+import type { BuildJob, Call, StoredLog } from '@cygni/core';
 import type { ClusterConnection } from '../cluster/connection.ts';
 import { buildContainer, proxyContainer } from '../job/manifest.ts';
 import { attemptTag } from '../job/names.ts';
@@ -16,6 +16,8 @@ export interface LogFollowing {
   readonly namespace: string;
   readonly observer: Observer;
   readonly change: Change;
+  /** Of kaniko's log. */
+  readonly storedLog: StoredLog | null;
   /** kaniko has pushed, and the registry says so too. */
   isPushed(): boolean;
 }
@@ -37,12 +39,13 @@ async function* containerLines(
   after: number,
   call: Call,
 ) {
-  const { connection, namespace, observer, change } = following;
+  const { connection, namespace, observer, change, storedLog } = following;
   const pod = await podOf(following, call.signal);
   yield* followContainerLog(
     { connection, namespace, pod, container },
     {
       after,
+      stored: container === buildContainer ? storedLog : null,
       isEnded() {
         const { pod: seen, podGone } = observer.now();
         return podGone || terminationOf(seen, container) !== undefined;

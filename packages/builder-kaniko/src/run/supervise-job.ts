@@ -90,6 +90,7 @@ export async function superviseJob(supervision: Supervision, call: Call): Promis
     namespace: settings.namespace,
     observer,
     change,
+    storedLog: job.storedLog ?? null,
     isPushed: () => isPushed,
   };
   const reader = createKanikoLogReader({ destination: kanikoDestination(job, throughProxy) });

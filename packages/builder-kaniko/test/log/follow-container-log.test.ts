@@ -193,6 +193,61 @@ describe('following a container log', () => {
     expect(following.lines.map(({ position }) => position)).toEqual([1, 2, 3, 4, 5]);
   });
 
+  it('goes on behind what another process had, where a rotation took the beginning', async () => {
+    const stored = {
+      position: 3,
+      firstTime: '2026-11-24T18:07:28.000000000Z',
+      lastTime: '2026-11-24T18:07:28.000000002Z',
+    };
+    const mark = { position: 4, text: expect.stringContaining('lines may be missing here') };
+    const rest = [
+      { text: 'd', time: expect.any(String) },
+      { text: 'e', time: expect.any(String) },
+    ];
+    for (const [begin, expected] of [
+      // The newest file still has the last line of those: none is missing.
+      [
+        [at(1, 'b'), at(2, 'c')],
+        [{ position: 4 }, { position: 5 }],
+      ],
+      [[at(2, 'c')], [{ position: 4 }, { position: 5 }]],
+      [[], [mark, { position: 5 }, { position: 6 }]],
+    ] as const) {
+      await using endpoint = await startLogEndpoint();
+      endpoint.start();
+      endpoint.print(...begin);
+      // Nothing new was met before the connection broke.
+      if (begin.length > 0) endpoint.faults.push({ kind: 'end', after: 40 });
+      const following = follow(endpoint, { after: 3, stored });
+      await until('asked', () => endpoint.queries.length > 0);
+      endpoint.print(at(3, 'd'), at(second * 9n, 'e'));
+      await until('the last line', () => following.lines.at(-1)?.text === 'e');
+      endpoint.drop();
+      endpoint.end();
+      following.end();
+      const found = await following.done;
+      expect(found).toMatchObject(expected);
+      expect(found.slice(-2)).toMatchObject(rest);
+    }
+  });
+
+  it('counts from the first line where another process had some, and that is still there', async () => {
+    const stored = {
+      position: 2,
+      firstTime: '2026-11-24T18:07:28.000000000Z',
+      lastTime: '2026-11-24T18:07:28.000000000Z',
+    };
+    await using endpoint = await startLogEndpoint();
+    endpoint.start();
+    // All of one time: only their number tells them apart.
+    endpoint.print(at(0, 'a'), at(0, 'b'), at(0, 'c'));
+    const following = follow(endpoint, { stored });
+    await until('three lines', () => following.lines.length === 3);
+    endpoint.end();
+    following.end();
+    expect(await following.done).toMatchObject(numbered(['a', 'b', 'c']));
+  });
+
   it('keeps characters whole that arrive in pieces', async () => {
     await using endpoint = await startLogEndpoint();
     endpoint.bytesPerChunk.value = 1;

@@ -1,4 +1,4 @@
-import type { Call, PipelineLogLine } from '@cygni/core';
+import type { Call, PipelineLogLine, StoredLog } from '@cygni/core';
 import { followContainerLog } from '../../src/log/follow-container-log.ts';
 import type { LogEndpoint } from './fake-log-endpoint.ts';
 
@@ -41,7 +41,11 @@ export function createEnding() {
 /** Follows an endpoint's log into an array, in the background. */
 export function follow(
   endpoint: LogEndpoint,
-  { after = 0, signal }: { after?: number; signal?: AbortSignal } = {},
+  {
+    after = 0,
+    stored = null,
+    signal,
+  }: { after?: number; stored?: StoredLog | null; signal?: AbortSignal } = {},
 ) {
   const ending = createEnding();
   const lines: PipelineLogLine[] = [];
@@ -52,7 +56,11 @@ export function follow(
     container: 'build',
   };
   async function collect(): Promise<PipelineLogLine[]> {
-    for await (const line of followContainerLog(source, { ...ending, after }, testCall(signal))) {
+    for await (const line of followContainerLog(
+      source,
+      { ...ending, after, stored },
+      testCall(signal),
+    )) {
       lines.push(line);
     }
     return lines;

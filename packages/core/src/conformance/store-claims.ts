@@ -84,35 +84,52 @@ export function testClaims({ describe, it, expect }: TestFunctions, current: () 
       const other = await runningBuild();
       const id = await dispatchedBuild();
       const claim = async () => (await store.claimBuild(id, leaseSeconds, call))?.run;
+      const timeOf = (position: number) => `2026-01-01T00:00:00.${100_000_000 + position}Z`;
+      // What is stored as JSON must not be taken for its syntax.
+      const texts = ['a', '["b"],["\u0000', 'c\\'];
       const append = (attempt: number, position: number) => {
-        const lines = ['a', 'b', 'c'].map((text) => ({ time: '2026-01-01T00:00:00.000Z', text }));
+        const lines = texts.map((text, index) => ({ time: timeOf(position + index), text }));
         return store.appendLog({ id, attempt, position, lines }, call);
       };
-      expect(await claim()).toMatchObject({ attempt: 1, logPosition: 0 });
+      const stored = (position: number) => ({
+        position,
+        firstTime: timeOf(4),
+        lastTime: timeOf(position),
+      });
+      expect(await claim()).toMatchObject({ attempt: 1, storedLog: null });
       const line = { time: '2026-01-01T00:00:00.000Z', text: 'of another build' };
-      await store.appendLog({ ...other, position: 50, lines: [line] }, call);
-      await append(1, 1);
+      for (const position of [1, 50]) {
+        await store.appendLog({ ...other, position, lines: [line] }, call);
+      }
       await append(1, 4);
+      await append(1, 7);
       await elapse(leaseSeconds + 1);
       const second = await claim();
-      expect(second).toMatchObject({ attempt: 1, logPosition: 6 });
+      expect(second).toMatchObject({ attempt: 1, storedLog: stored(9) });
       expect(Math.floor(second?.ageSeconds ?? 0)).toBe(leaseSeconds + 1);
-      await append(2, 7);
+      await append(2, 10);
       await store.releaseBuild({ id, attempt: 2 }, { countAttempt: false }, call);
       await dispatchAll();
-      expect(await claim()).toMatchObject({ attempt: 1, logPosition: 9 });
+      expect(await claim()).toMatchObject({ attempt: 1, storedLog: stored(12) });
     });
 
     it('begins another run once an attempt that counts was given back', async () => {
-      const { store, runningBuild, dispatchAll } = current();
+      const { store, runningBuild, dispatchAll, elapse } = current();
       const fence = await runningBuild();
       const lines = [{ time: '2026-01-01T00:00:00.000Z', text: 'of the first run' }];
       await store.appendLog({ ...fence, position: 1, lines }, call);
       await store.releaseBuild(fence, { countAttempt: true }, call);
       await dispatchAll();
       const claim = await store.claimBuild(fence.id, leaseSeconds, call);
-      expect(claim?.run).toMatchObject({ attempt: 2, logPosition: 0 });
+      expect(claim?.run).toMatchObject({ attempt: 2, storedLog: null });
       expect(Math.floor(claim?.run.ageSeconds ?? -1)).toBe(0);
+      const time = '2026-01-01T00:01:00.000Z';
+      const line = { time, text: 'of the second run' };
+      await store.appendLog({ id: fence.id, attempt: 2, position: 2, lines: [line] }, call);
+      await elapse(leaseSeconds + 1);
+      const storedLog = { position: 2, firstTime: time, lastTime: time };
+      const third = await store.claimBuild(fence.id, leaseSeconds, call);
+      expect(third?.run).toMatchObject({ attempt: 2, storedLog });
     });
 
     it('is had as often as the build may be tried', async () => {

@@ -19,12 +19,26 @@ export interface RunName {
   readonly attempt: number;
 }
 
+/** How far the log of a run is stored. */
+export interface StoredLog {
+  /** Of the newest line. */
+  readonly position: number;
+  /** When the first line and the newest were printed, as the pipeline told it. */
+  readonly firstTime: string;
+  readonly lastTime: string;
+}
+
 export interface BuildJob extends RunName {
   /**
    * A claim before this one began the run: it may have ended already, and all that is left may be the image that it
    * pushed. Default: false.
    */
   readonly resumed?: boolean;
+  /**
+   * What is stored of the run's log, so that the lines after it are known even where the log's beginning can be read no
+   * more. Default: nothing.
+   */
+  readonly storedLog?: StoredLog | null;
   readonly tenantId: string;
   readonly source: BuildSource;
   /** Path of the Dockerfile inside the context. */

@@ -28,7 +28,7 @@ import type {
   WebhookSecret,
 } from '../model/webhook.ts';
 import type { BudgetLimit } from './budget-policy.ts';
-import type { RunName } from './build-pipeline.ts';
+import type { RunName, StoredLog } from './build-pipeline.ts';
 import type { Adapter, Call } from './call.ts';
 import type { ServiceKey } from './deployer.ts';
 import type { Message } from './queue.ts';
@@ -113,8 +113,8 @@ export interface UnfinishedRun {
   readonly attempt: number;
   /** Since it began, by the store's clock. */
   readonly ageSeconds: number;
-  /** How many lines of its log are stored. */
-  readonly logPosition: number;
+  /** Null: no line of it. */
+  readonly storedLog: StoredLog | null;
 }
 
 /** What settles a hold. */

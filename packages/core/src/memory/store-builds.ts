@@ -1,4 +1,4 @@
-import type { RunName } from '../contracts/build-pipeline.ts';
+import type { RunName, StoredLog } from '../contracts/build-pipeline.ts';
 import type {
   Accepted,
   BuildClaim,
@@ -121,7 +121,7 @@ export function buildMethods(state: StoreState) {
       const source = state.sources.get(keyOf(tenantId, sourceId));
       if (!source) throw new CygniError('internal', 'a build without its source');
       const attemptsLeft = work.resource.maximumAttempts - work.countedAttempts;
-      work.run ??= { attempt: work.resource.attempt, beganAt: state.now(), logPosition: 0 };
+      work.run ??= { attempt: work.resource.attempt, beganAt: state.now(), storedLog: null };
       const { beganAt, ...run } = work.run;
       const ageSeconds = (state.now() - beganAt) / 1000;
       const { resource: build, traceparent } = work;
@@ -192,10 +192,7 @@ export function buildMethods(state: StoreState) {
       const key = `${fence.attempt}/${position}`;
       if (lines.length === 0 || work.appended.has(key)) return true;
       work.appended.add(key);
-      if (work.run) {
-        const last = position + lines.length - 1;
-        work.run.logPosition = Math.max(work.run.logPosition, last);
-      }
+      if (work.run) work.run.storedLog = grown(work.run.storedLog, position, lines);
       for (const { time, text } of lines) {
         work.log.push({ sequence: work.log.length + 1, attempt: fence.attempt, time, text });
       }
@@ -215,4 +212,16 @@ export function buildMethods(state: StoreState) {
       return archive?.leaseUntil === null ? archive.key : null;
     },
   };
+}
+
+function grown(
+  stored: StoredLog | null,
+  position: number,
+  lines: LogAppend['lines'],
+): StoredLog | null {
+  const last = position + lines.length - 1;
+  const [firstTime, lastTime] = [lines[0]?.time, lines.at(-1)?.time];
+  if (firstTime === undefined || lastTime === undefined) return stored;
+  if (stored && stored.position >= last) return stored;
+  return { position: last, firstTime: stored?.firstTime ?? firstTime, lastTime };
 }

@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import type { StoredLog } from '../contracts/build-pipeline.ts';
 import { MESSAGE_VERSION, type Message, type MessageKind } from '../contracts/queue.ts';
 import type { IdempotencyKey } from '../contracts/store.ts';
 import { CygniError } from '../errors.ts';
@@ -28,7 +29,11 @@ export interface BuildWork extends Work<Build> {
   /** It was let through to the queue since it was queued last. */
   dispatched: boolean;
   /** Null: the next claim begins one. `beganAt` is in ms. */
-  run: { readonly attempt: number; readonly beganAt: number; logPosition: number } | null;
+  run: {
+    readonly attempt: number;
+    readonly beganAt: number;
+    storedLog: StoredLog | null;
+  } | null;
   log: LogLine[];
   /** The artifact that has the log, or, under a lease (in ms), that is being written. */
   archive: { readonly key: string; readonly leaseUntil: number | null } | null;

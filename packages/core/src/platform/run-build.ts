@@ -32,12 +32,12 @@ export async function runBuild(
   const { pipeline, settings } = context;
   const { build } = claim;
   const call: Call = { ...outer, signal: lease.signal };
-  const { attempt, ageSeconds, logPosition } = runOf(context, claim);
+  const { ageSeconds, storedLog } = runOf(context, claim);
   const leftMs = Math.max(0, Math.ceil((build.timeoutSeconds - ageSeconds) * 1000));
   const deadline = AbortSignal.timeout(leftMs);
   let run: BuildRun | undefined;
   try {
-    const job = await inPhase(context, 'prepare', () => prepareJob(context, claim, attempt, call));
+    const job = await inPhase(context, 'prepare', () => prepareJob(context, claim, call));
     const ended = () => runToItsEnd(job);
     const { outcome, logStored } = await inPhase(context, 'build', ended, (each) =>
       isFailed(each.outcome),
@@ -66,7 +66,7 @@ export async function runBuild(
         ...context,
         redact: createRedactor([job.destination.credentials?.password ?? '']).openStream(),
         maximumBytes: settings.maximumLogBytes,
-        after: logPosition,
+        after: storedLog?.position ?? 0,
       },
       call,
     );
@@ -83,16 +83,17 @@ function isFailed({ status }: BuildOutcome | BuildVerdict): boolean {
 
 /** The run that the claim goes on with: the one that was begun before it where the pipeline finds it again, else its own. */
 export function runOf({ pipeline }: PlatformContext, { build, run }: BuildClaim): UnfinishedRun {
-  return pipeline.supports.adopt ? run : { attempt: build.attempt, ageSeconds: 0, logPosition: 0 };
+  return pipeline.supports.adopt ? run : { attempt: build.attempt, ageSeconds: 0, storedLog: null };
 }
 
 async function prepareJob(
   context: PlatformContext,
-  { build, source }: BuildClaim,
-  attempt: number,
+  claim: BuildClaim,
   call: Call,
 ): Promise<BuildJob> {
   const { registry, artifacts } = context;
+  const { build, source } = claim;
+  const { attempt, storedLog } = runOf(context, claim);
   const repository = repositoryOf(build.tenantId, build.repository);
   await retryWhileUnavailable(call.signal, () => registry.ensureRepository(repository, call));
   const credentials = await obtainCredentials(context, repository, call);
@@ -100,6 +101,7 @@ async function prepareJob(
     buildId: build.id,
     attempt,
     resumed: attempt !== build.attempt,
+    storedLog,
     tenantId: build.tenantId,
     source: {
       sizeBytes: source.sizeBytes,

@@ -18,8 +18,17 @@ const claimSchema = z.strictObject({
 const runSchema = z.strictObject({
   attempt: z.int().positive(),
   ageSeconds: z.number().nonnegative(),
-  logPosition: z.int().nonnegative(),
 });
+
+const storedLogSchema = z.strictObject({
+  position: z.int().nonnegative(),
+  firstTime: z.string(),
+  lastTime: z.string(),
+});
+
+/** Of JSON like [["time","text"],…], in which a quote inside of a text stands behind a backslash. PostgreSQL's own JSON refuses U+0000. */
+const firstTime = `'^\\[\\["([^"]*)"'`;
+const lastTime = `'^.*\\["([^"]*)"'`;
 
 /** $1 builds, $2 seconds. */
 function claim(name: string, busyBuilds: 'wait' | 'skip'): Statement {
@@ -54,10 +63,18 @@ function claim(name: string, busyBuilds: 'wait' | 'skip'): Statement {
            build.traceparent AS "claim.traceparent",
            build.run AS "run.attempt",
            greatest(0, extract(epoch FROM now() - build.run_began_at)::float8) AS "run.ageSeconds",
-           (SELECT coalesce(max(position + line_count - 1), 0)
-              FROM cygni.log_chunks
-             WHERE build_id = build.id AND attempt >= build.run) AS "run.logPosition"
-      FROM build JOIN cygni.sources AS source ON source.tenant_id = build.tenant_id AND source.id = build.source_id`,
+           newest.position + newest.line_count - 1 AS "log.position",
+           substring(oldest.lines FROM ${firstTime}) AS "log.firstTime",
+           substring(newest.lines FROM ${lastTime}) AS "log.lastTime"
+      FROM build JOIN cygni.sources AS source ON source.tenant_id = build.tenant_id AND source.id = build.source_id
+      LEFT JOIN LATERAL (
+        SELECT lines FROM cygni.log_chunks
+         WHERE build_id = build.id AND attempt >= build.run ORDER BY position LIMIT 1
+      ) AS oldest ON true
+      LEFT JOIN LATERAL (
+        SELECT position, line_count, lines FROM cygni.log_chunks
+         WHERE build_id = build.id AND attempt >= build.run ORDER BY position DESC LIMIT 1
+      ) AS newest ON true`,
   );
 }
 
@@ -79,10 +96,12 @@ export function claimsOf(
 }
 
 function claimOf(row: Row): BuildClaim {
+  const log = part(row, 'log');
+  const storedLog = log.position === null ? null : parseRow(storedLogSchema, log);
   return {
     build: buildOf(own(row)),
     source: parseRow(sourceSchema, part(row, 'source')),
     ...parseRow(claimSchema, part(row, 'claim')),
-    run: parseRow(runSchema, part(row, 'run')),
+    run: { ...parseRow(runSchema, part(row, 'run')), storedLog },
   };
 }

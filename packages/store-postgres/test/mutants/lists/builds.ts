@@ -175,15 +175,27 @@ export const builds: readonly Mutant[] = [
       replace: 'now()',
       why: 'what goes on grows older',
     },
+    ...['ORDER BY position LIMIT 1', 'ORDER BY position DESC LIMIT 1'].flatMap((one) => [
+      {
+        find: `WHERE build_id = build.id AND attempt >= build.run ${one}`,
+        replace: `WHERE build_id = build.id ${one}`,
+        why: 'the log of an earlier run is not that of this one',
+      },
+      {
+        find: `WHERE build_id = build.id AND attempt >= build.run ${one}`,
+        replace: `WHERE attempt >= build.run ${one}`,
+        why: 'the log of another build is not that of this one',
+      },
+    ]),
     {
-      find: 'WHERE build_id = build.id AND attempt >= build.run',
-      replace: 'WHERE build_id = build.id',
-      why: 'the log of an earlier run is not that of this one',
+      find: 'ORDER BY position LIMIT 1',
+      replace: 'ORDER BY position DESC LIMIT 1',
+      why: 'a log begins with its first line',
     },
     {
-      find: 'WHERE build_id = build.id AND attempt >= build.run',
-      replace: 'WHERE attempt >= build.run',
-      why: 'the log of another build is not that of this one',
+      find: 'ORDER BY position DESC LIMIT 1',
+      replace: 'ORDER BY position LIMIT 1',
+      why: 'a log is stored up to its newest line',
     },
     {
       find: "(state = 'QUEUED' AND dispatched)",
