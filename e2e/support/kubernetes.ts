@@ -51,6 +51,11 @@ export async function createNamespace(kubeconfigFile: string): Promise<Namespace
   const namespace = `e2e-${randomBytes(5).toString('hex')}`;
   const labels = { 'pod-security.kubernetes.io/enforce': 'baseline' };
   await core.createNamespace({ body: { metadata: { name: namespace, labels } } });
+  // Without it no pod is let in. Its controller is late after the API server was away.
+  await eventually(
+    () => core.readNamespacedServiceAccount({ namespace, name: 'default' }).catch(() => null),
+    podStartTimeoutMs,
+  );
 
   const pods = async (labelSelector?: string) => {
     const selector = labelSelector === undefined ? {} : { labelSelector };

@@ -40,6 +40,8 @@ export async function createNamespace(): Promise<TestNamespace> {
   const namespace = await readFile(new URL('namespace.yaml', folder), 'utf8');
   await apply(namespace.replace('name: cygni-builds', `name: ${name}`));
   await apply(await readFile(new URL('role.yaml', folder), 'utf8'));
+  // Without it no pod is let in. Its controller is late after the API server was away.
+  await kubectl('wait', '--for=create', 'serviceaccount/default', '--timeout=60s');
   const token = (await kubectl('create', 'token', 'cygni-builder', '--duration=2h')).trim();
   const admin = new KubeConfig();
   admin.loadFromDefault();
