@@ -73,7 +73,7 @@ function claim(name: string, busyBuilds: 'wait' | 'skip'): Statement {
       ) AS oldest ON true
       LEFT JOIN LATERAL (
         SELECT position, line_count, lines FROM cygni.log_chunks
-         WHERE build_id = build.id AND attempt >= build.run ORDER BY position DESC LIMIT 1
+         WHERE build_id = build.id AND attempt >= build.run ORDER BY position + line_count DESC LIMIT 1
       ) AS newest ON true`,
   );
 }

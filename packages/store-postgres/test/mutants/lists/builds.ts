@@ -175,7 +175,7 @@ export const builds: readonly Mutant[] = [
       replace: 'now()',
       why: 'what goes on grows older',
     },
-    ...['ORDER BY position LIMIT 1', 'ORDER BY position DESC LIMIT 1'].flatMap((one) => [
+    ...['ORDER BY position LIMIT 1', 'ORDER BY position + line_count DESC LIMIT 1'].flatMap((one) => [
       {
         find: `WHERE build_id = build.id AND attempt >= build.run ${one}`,
         replace: `WHERE build_id = build.id ${one}`,
@@ -193,7 +193,7 @@ export const builds: readonly Mutant[] = [
       why: 'a log begins with its first line',
     },
     {
-      find: 'ORDER BY position DESC LIMIT 1',
+      find: 'ORDER BY position + line_count DESC LIMIT 1',
       replace: 'ORDER BY position LIMIT 1',
       why: 'a log is stored up to its newest line',
     },
