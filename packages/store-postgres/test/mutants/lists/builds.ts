@@ -175,18 +175,20 @@ export const builds: readonly Mutant[] = [
       replace: 'now()',
       why: 'what goes on grows older',
     },
-    ...['ORDER BY position LIMIT 1', 'ORDER BY position + line_count DESC LIMIT 1'].flatMap((one) => [
-      {
-        find: `WHERE build_id = build.id AND attempt >= build.run ${one}`,
-        replace: `WHERE build_id = build.id ${one}`,
-        why: 'the log of an earlier run is not that of this one',
-      },
-      {
-        find: `WHERE build_id = build.id AND attempt >= build.run ${one}`,
-        replace: `WHERE attempt >= build.run ${one}`,
-        why: 'the log of another build is not that of this one',
-      },
-    ]),
+    ...['ORDER BY position LIMIT 1', 'ORDER BY position + line_count DESC LIMIT 1'].flatMap(
+      (one) => [
+        {
+          find: `WHERE build_id = build.id AND attempt >= build.run ${one}`,
+          replace: `WHERE build_id = build.id ${one}`,
+          why: 'the log of an earlier run is not that of this one',
+        },
+        {
+          find: `WHERE build_id = build.id AND attempt >= build.run ${one}`,
+          replace: `WHERE attempt >= build.run ${one}`,
+          why: 'the log of another build is not that of this one',
+        },
+      ],
+    ),
     {
       find: 'ORDER BY position LIMIT 1',
       replace: 'ORDER BY position DESC LIMIT 1',
