@@ -1,11 +1,16 @@
 import { createCipheriv, createHash } from 'node:crypto';
-import { createReadStream } from 'node:fs';
-import { open } from 'node:fs/promises';
+import { open, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { type BlobUpload, mediaTypes } from '@cygni/core';
+import { mediaTypes } from '@cygni/core';
+
+export interface BenchBlob {
+  readonly file: string;
+  readonly digest: string;
+  readonly sizeBytes: number;
+}
 
 export interface BenchImage {
-  readonly blobs: readonly BlobUpload[];
+  readonly blobs: readonly BenchBlob[];
   readonly manifest: { readonly mediaType: string; readonly bytes: Buffer };
   readonly sizeBytes: number;
 }
@@ -18,7 +23,7 @@ export async function writeImage(
   layers: number,
   layerBytes: number,
 ): Promise<BenchImage> {
-  const blobs: BlobUpload[] = [];
+  const blobs: BenchBlob[] = [];
   for (let index = 0; index < layers; index += 1) {
     blobs.push(await writeLayer(join(directory, `layer-${index}`), index, layerBytes));
   }
@@ -29,13 +34,12 @@ export async function writeImage(
       rootfs: { type: 'layers', diff_ids: blobs.map(({ digest }) => digest) },
     }),
   );
-  const configBlob: BlobUpload = {
+  const configBlob = {
+    file: join(directory, 'config'),
     digest: `sha256:${createHash('sha256').update(config).digest('hex')}`,
     sizeBytes: config.byteLength,
-    async *open() {
-      yield config;
-    },
   };
+  await writeFile(configBlob.file, config);
   const manifest = Buffer.from(
     JSON.stringify({
       schemaVersion: 2,
@@ -51,7 +55,7 @@ export async function writeImage(
   };
 }
 
-async function writeLayer(file: string, index: number, sizeBytes: number): Promise<BlobUpload> {
+async function writeLayer(file: string, index: number, sizeBytes: number): Promise<BenchBlob> {
   const hash = createHash('sha256');
   const stream = createCipheriv('aes-128-ctr', Buffer.alloc(16, index + 1), Buffer.alloc(16));
   const zeros = Buffer.alloc(pieceBytes);
@@ -65,10 +69,9 @@ async function writeLayer(file: string, index: number, sizeBytes: number): Promi
   } finally {
     await handle.close();
   }
-  const digest = `sha256:${hash.digest('hex')}`;
-  return { digest, sizeBytes, open: () => createReadStream(file, { highWaterMark: pieceBytes }) };
+  return { file, digest: `sha256:${hash.digest('hex')}`, sizeBytes };
 }
 
-function describe(mediaType: string, { digest, sizeBytes }: BlobUpload) {
+function describe(mediaType: string, { digest, sizeBytes }: BenchBlob) {
   return { mediaType, digest, size: sizeBytes };
 }

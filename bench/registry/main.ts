@@ -7,7 +7,7 @@ import { serveDebian, serveEmbedded } from './servers.ts';
 
 /**
  * Push and pull of a 1 GiB image of 10 layers: the embedded registry against Debian's docker-registry,
- * by the same client, on the same disk, by turns, each of them first in every other round. A round's ratio
+ * by curl, three layers at once, on the same disk, by turns, each of them first in every other round. A round's ratio
  * is of its own two measurements; the median of these counts, and their range says how far to trust it.
  * Ends with 1 where the embedded one is slower, or needs more memory than it may.
  *

@@ -1,9 +1,8 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { BlobUpload, Call, RepositoryLocation } from '@cygni/core';
-import { createImageClient, type OciImageClient } from '@cygni/registry-oci';
-import type { BenchImage } from './image.ts';
+import type { BenchBlob, BenchImage } from './image.ts';
 import type { Serve } from './servers.ts';
+import { download, send, upload } from './transfer.ts';
 
 export interface Round {
   readonly pushSeconds: number;
@@ -20,20 +19,18 @@ export interface Round {
 const parallel = 3;
 const withinMs = 600_000;
 
-/** Pushes the image to a new server over a new directory and pulls it again, every byte verified. */
+/** Pushes the image to a new server over a new directory and pulls it again. */
 export async function round(serve: Serve, image: BenchImage, parent: string): Promise<Round> {
   const directory = await mkdtemp(join(parent, 'server-'));
   const signal = AbortSignal.timeout(withinMs);
-  const call: Call = { signal, log: { debug() {}, info() {}, warn() {}, error() {} } };
-  await using client = createImageClient();
   try {
     await using server = await serve(directory);
-    const location = { host: server.host, insecure: true, repository: 'bench/image' };
+    const repository = `http://${server.host}/v2/bench/image`;
     const before = await server.memory();
     const started = await server.cpuSeconds();
-    const pushSeconds = await seconds(() => push(client, location, image, call));
+    const pushSeconds = await seconds(() => push(repository, image, signal));
     const pushed = await server.cpuSeconds();
-    const pullSeconds = await seconds(() => pull(client, location, image, call));
+    const pullSeconds = await seconds(() => pull(repository, image, signal));
     const pulled = await server.cpuSeconds();
     const after = await server.memory();
     return {
@@ -50,34 +47,44 @@ export async function round(serve: Serve, image: BenchImage, parent: string): Pr
 }
 
 async function push(
-  client: OciImageClient,
-  location: RepositoryLocation,
+  repository: string,
   { blobs, manifest }: BenchImage,
-  call: Call,
+  signal: AbortSignal,
 ): Promise<void> {
-  await eachOf(blobs, (blob) => client.putBlob(location, blob, call));
-  await client.putManifest(location, 'latest', manifest, call);
-}
-
-async function pull(
-  client: OciImageClient,
-  location: RepositoryLocation,
-  { blobs }: BenchImage,
-  call: Call,
-): Promise<void> {
-  await client.getManifest(location, 'latest', call);
-  await eachOf(blobs, async ({ digest, sizeBytes }) => {
-    let received = 0;
-    for await (const chunk of await client.getBlob(location, digest, call)) {
-      received += chunk.byteLength;
-    }
-    if (received !== sizeBytes) throw new Error(`${digest} came back with ${received} bytes`);
+  await eachOf(blobs, (blob) => pushBlob(repository, blob, signal));
+  await send(`${repository}/manifests/latest`, signal, {
+    method: 'PUT',
+    headers: { 'content-type': manifest.mediaType },
+    body: new Uint8Array(manifest.bytes),
   });
 }
 
+async function pull(
+  repository: string,
+  { blobs, manifest }: BenchImage,
+  signal: AbortSignal,
+): Promise<void> {
+  await send(`${repository}/manifests/latest`, signal, { headers: { accept: manifest.mediaType } });
+  await eachOf(blobs, ({ digest, sizeBytes }) =>
+    download(`${repository}/blobs/${digest}`, sizeBytes, signal),
+  );
+}
+
+/** As kaniko and docker do it: a session, all the bytes in one PATCH, and a PUT that names the digest. */
+async function pushBlob(
+  repository: string,
+  { file, digest }: BenchBlob,
+  signal: AbortSignal,
+): Promise<void> {
+  const session = await send(`${repository}/blobs/uploads/`, signal, { method: 'POST' });
+  const end = new URL(await upload(session, file, signal), session);
+  end.searchParams.set('digest', digest);
+  await send(end.href, signal, { method: 'PUT' });
+}
+
 async function eachOf(
-  blobs: readonly BlobUpload[],
-  work: (blob: BlobUpload) => Promise<void>,
+  blobs: readonly BenchBlob[],
+  work: (blob: BenchBlob) => Promise<void>,
 ): Promise<void> {
   const pending = blobs.values();
   const worker = async () => {

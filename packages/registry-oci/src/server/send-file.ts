@@ -1,8 +1,11 @@
 import type { FileHandle } from 'node:fs/promises';
 import type { ServerResponse } from 'node:http';
 
-/** Large enough for the cost of a read not to count, small enough to be held for many clients at once. */
-const pieceBytes = 256 * 1024;
+/**
+ * Half of it takes a third more time: reading and sending then wait for each other at each piece. Twice as much gains
+ * nothing, and two are held for each client.
+ */
+const pieceBytes = 512 * 1024;
 
 /**
  * Writes a part of a file to an answer, through two buffers that are used again and again: memory that
