@@ -2,6 +2,12 @@ import type { Store } from '@cygni/core';
 import type { Database } from '../database.ts';
 import { statement } from '../statement.ts';
 
+/** Asked first, and outside of a transaction, since every relay asks often and mostly in vain. */
+const waiting = statement(
+  'dispatch-waiting',
+  `SELECT FROM cygni.builds WHERE state = 'QUEUED' AND NOT dispatched LIMIT 1`,
+);
+
 /**
  * One dispatch at a time, or two would both fill the same room. A statement of its own: the next one sees what the one
  * before left. On the way, $1 notes go: what an acceptance leaves in the outbox tells a relay of the version before;
@@ -85,7 +91,8 @@ const drainedAtOnce = 5_000;
 
 export function dispatchOperations(database: Database): Pick<Store, 'dispatchBuilds'> {
   return {
-    dispatchBuilds({ maximumPerTenant, maximumUnclaimed, limit }, call) {
+    async dispatchBuilds({ maximumPerTenant, maximumUnclaimed, limit }, call) {
+      if ((await database.run(waiting, [], call)).length === 0) return 0;
       // What the server forgets of it was not claimed either, and is let through again.
       return database.forgettable(async (session) => {
         await session.run(lock, [drainedAtOnce]);

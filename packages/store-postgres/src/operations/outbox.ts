@@ -4,6 +4,12 @@ import type { Database } from '../database.ts';
 import { parseRow } from '../rows.ts';
 import { statement } from '../statement.ts';
 
+/** Asked first, and outside of a transaction, since every relay asks often and mostly in vain. */
+const waiting = statement(
+  'outbox-waiting',
+  `SELECT FROM cygni.outbox WHERE ready OR kind = 'deployment' ORDER BY id LIMIT 1`,
+);
+
 /** A rollback goes before what made it necessary. */
 const take = statement(
   'outbox-take',
@@ -27,6 +33,7 @@ const rowSchema = z.object({
 export function outboxOperations(database: Database): Pick<Store, 'takeOutbox'> {
   return {
     async takeOutbox(limit, deliver, call) {
+      if ((await database.run(waiting, [], call)).length === 0) return 0;
       let refusal: { readonly reason: unknown } | undefined;
       try {
         // Messages whose removal the server forgets are delivered again.

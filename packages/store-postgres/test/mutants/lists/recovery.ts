@@ -10,6 +10,10 @@ const isOver = 'AND (counted_attempts >= maximum_attempts OR cancel_requested)';
 const isFree = "(state = 'QUEUED' OR (state = 'RUNNING' AND lease_until < now()))";
 
 export const recovery: readonly Mutant[] = [
+  ...mutantsOf('outbox-waiting', [
+    { find: 'ready OR', replace: '', why: 'builds that are let through are seen' },
+    { find: "OR kind = 'deployment'", replace: '', why: 'deployments are seen' },
+  ]),
   ...mutantsOf('outbox-take', [
     {
       find: 'FOR UPDATE SKIP LOCKED',
@@ -28,6 +32,11 @@ export const recovery: readonly Mutant[] = [
       why: 'deployments are delivered',
     },
     { find: 'ORDER BY id', replace: 'ORDER BY id DESC', why: 'the oldest is delivered first' },
+  ]),
+
+  ...mutantsOf('dispatch-waiting', [
+    { find: "state = 'QUEUED' AND", replace: "state = 'RUNNING' AND", why: 'what waits is seen' },
+    { find: 'AND NOT dispatched', replace: 'AND dispatched', why: 'what waits is seen' },
   ]),
 
   ...mutantsOf('dispatch-lock', [
