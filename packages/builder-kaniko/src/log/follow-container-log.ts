@@ -13,11 +13,13 @@ export interface FollowOptions {
   readonly after: number;
   /** What another process has given of this log. Default: nothing that is known. */
   readonly stored?: StoredLog | null;
+  /** The watch saw the container run, or what comes after that. */
+  isStarted(): boolean;
   /** The watch saw the container terminated, or its pod gone. */
   isEnded(): boolean;
   /** The container has nothing left to do: its node is asked whether it runs, since the watch tells late. */
   isEnding(): boolean;
-  /** Resolves at the next change of what the two above say. */
+  /** Resolves at the next change of what the three above say. */
   changed(signal: AbortSignal): Promise<void>;
 }
 
@@ -142,8 +144,8 @@ export async function* followContainerLog(
         yield { position: Math.max(position, options.after) + 1, time, text: unreadMark };
         return;
       }
+      if (!options.isStarted()) await pause(pace.after('unseen'), changes.start, call.signal);
       const asked = performance.now();
-      const next = changes.next();
       const answer = await openContainerLog(source, { follow: !last, since: cursor.since() }, call);
       if (answer.status === 'lines') {
         const before = position;
@@ -169,10 +171,9 @@ export async function* followContainerLog(
       }
       if (last && answer.status !== 'failed') return;
       if (answer.status === 'missing' && pace.missingFor() > goneMs) return;
+      if (answer.status === 'starting' && !options.isStarted()) continue;
       if (answer.status === 'failed') call.log.debug({ ...answer, pod: source.pod }, 'no log');
-      // The watch hears of a container that runs within milliseconds of its log being readable.
-      const sooner = answer.status === 'starting' ? next : endNow();
-      await pause(answer.retryAfterMs ?? pace.after(answer.status), sooner, call.signal);
+      await pause(answer.retryAfterMs ?? pace.after(answer.status), endNow(), call.signal);
     }
   } finally {
     changes.stop();
@@ -195,17 +196,17 @@ interface Answered {
 }
 
 interface Changes {
+  /** Resolves when the container runs, or has ended without that. */
+  readonly start: Promise<void>;
   /** Resolves when the container has ended, or is ending. */
   readonly end: Promise<void>;
-  /** Resolves at the next change. */
-  next(): Promise<void>;
   stop(): void;
 }
 
 function watchChanges(options: FollowOptions, signal: AbortSignal): Changes {
   const stopped = new AbortController();
   const either = AbortSignal.any([signal, stopped.signal]);
-  let next = Promise.withResolvers<void>();
+  const start = Promise.withResolvers<void>();
   function change(): Promise<void> {
     const happened = options.changed(either);
     happened.catch(() => {});
@@ -217,17 +218,17 @@ function watchChanges(options: FollowOptions, signal: AbortSignal): Changes {
       await changed;
       // From now on, so that none is missed in the pause.
       changed = change();
-      next.resolve();
-      next = Promise.withResolvers();
+      if (options.isStarted()) start.resolve();
       // A watch that reports much, or nothing true, must not keep the event loop.
       await delay(5, undefined, { signal: either });
     }
+    start.resolve();
   }
   const end = new Promise<void>((resolve) => {
     // Aborted: whoever waits for the end is told by the same signal.
     watch().then(resolve, () => {});
   });
-  return { end, next: () => next.promise, stop: () => stopped.abort() };
+  return { start: start.promise, end, stop: () => stopped.abort() };
 }
 
 /** Waits; until something sooner at most, if that is given. */

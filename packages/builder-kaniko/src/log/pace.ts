@@ -21,10 +21,10 @@ export function createPace() {
       return elapsedSince(missingSince);
     },
     afterDrop: () => jittered(Math.min(50 * 2 ** drops++, 1000)),
-    after(status: 'starting' | 'missing' | 'failed') {
+    /** `unseen`: the watch, which tells within milliseconds that a container runs, has not; it may be late all the same. */
+    after(status: 'unseen' | 'starting' | 'missing' | 'failed') {
       if (status === 'failed') return jittered(Math.min(100 * 2 ** failures++, 5000));
-      if (status === 'missing') return jittered(250);
-      return jittered(1000);
+      return jittered(status === 'unseen' ? 5000 : 250);
     },
   };
 }

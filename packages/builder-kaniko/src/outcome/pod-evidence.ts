@@ -30,6 +30,7 @@ interface ContainerEvidence {
   readonly state?:
     | {
         readonly waiting?: Words | undefined;
+        readonly running?: object | undefined;
         readonly terminated?: (Words & { readonly exitCode: number }) | undefined;
       }
     | undefined;
@@ -50,5 +51,15 @@ export function conditionOf(conditions: readonly Condition[] | undefined, type: 
 }
 
 export function terminationOf(pod: PodEvidence | null, container: string) {
-  return pod?.status?.containerStatuses?.find(({ name }) => name === container)?.state?.terminated;
+  return stateOf(pod, container)?.terminated;
+}
+
+/** It runs, or has run. */
+export function hasStarted(pod: PodEvidence | null, container: string): boolean {
+  const state = stateOf(pod, container);
+  return state?.running !== undefined || state?.terminated !== undefined;
+}
+
+function stateOf(pod: PodEvidence | null, container: string) {
+  return pod?.status?.containerStatuses?.find(({ name }) => name === container)?.state;
 }

@@ -4,7 +4,7 @@ import { buildContainer, proxyContainer } from '../job/manifest.ts';
 import { attemptTag } from '../job/names.ts';
 import { followContainerLog } from '../log/follow-container-log.ts';
 import type { KanikoLogReader } from '../log/read-kaniko-log.ts';
-import { terminationOf } from '../outcome/pod-evidence.ts';
+import { hasStarted, terminationOf } from '../outcome/pod-evidence.ts';
 import type { Observer } from './observe.ts';
 import { pushedDigest } from './read-proxy-line.ts';
 import type { LogRedactor } from './redact.ts';
@@ -46,6 +46,10 @@ async function* containerLines(
     {
       after,
       stored: container === buildContainer ? storedLog : null,
+      isStarted() {
+        const { pod: seen, podGone } = observer.now();
+        return podGone || hasStarted(seen, container);
+      },
       isEnded() {
         const { pod: seen, podGone } = observer.now();
         return podGone || terminationOf(seen, container) !== undefined;

@@ -14,12 +14,19 @@ const numbered = (texts: readonly string[]) =>
   texts.map((text, index) => ({ position: index + 1, text }));
 
 describe('following a container log', () => {
-  it('asks from before the container runs, and gives the first line once it does', async () => {
+  it('asks for nothing until the watch sees the container run, and then gives the first line', async () => {
     await using endpoint = await startLogEndpoint();
-    const following = follow(endpoint);
-    await until('asked', () => endpoint.queries.length > 0);
+    const following = follow(endpoint, { started: false });
+    let changes = 0;
+    await until('some changes', () => {
+      following.change();
+      changes += 1;
+      return changes === 10;
+    });
+    expect(endpoint.queries).toEqual([]);
     endpoint.start();
     endpoint.print(at(5, 'first'));
+    following.start();
     await until('the first line', () => following.lines.length === 1);
     expect(following.lines).toEqual([
       { position: 1, time: '2026-11-24T18:07:28.000000005Z', text: 'first' },
@@ -32,19 +39,28 @@ describe('following a container log', () => {
   it.each([
     ['has not run yet', 400],
     ['has no node yet', 204],
-  ])('asks for a container that %s whenever the watch tells of a change', async (_what, status) => {
+  ])(
+    'asks again where the node says that the container %s, though the watch saw it run',
+    async (_what, status) => {
+      await using endpoint = await startLogEndpoint();
+      endpoint.start();
+      endpoint.print(at(5, 'first'));
+      endpoint.faults.push(...Array<Fault>(3).fill({ kind: 'status', status }));
+      const following = follow(endpoint);
+      await until('the first line', () => following.lines.length === 1);
+      expect(endpoint.queries).toHaveLength(4);
+      endpoint.end();
+      following.end();
+      await following.done;
+    },
+  );
+
+  it('ends with a container that never ran', async () => {
     await using endpoint = await startLogEndpoint();
-    // Far more than are asked in the time that is waited for, without being told.
-    const requests = 40;
-    endpoint.faults.push(...Array<Fault>(requests).fill({ kind: 'status', status }));
-    const following = follow(endpoint);
-    await until(`${requests} requests`, () => {
-      following.change();
-      return endpoint.queries.length >= requests;
-    });
+    const following = follow(endpoint, { started: false });
     endpoint.remove();
     following.end();
-    await following.done;
+    expect(await following.done).toEqual([]);
   });
 
   it('gives each line once when the stream breaks, even of equal texts with one timestamp', async () => {

@@ -8,8 +8,8 @@ export function testCall(signal: AbortSignal = AbortSignal.timeout(30_000)): Cal
   return { signal, log: { debug: silent, info: silent, warn: silent, error: silent } };
 }
 
-/** A container's end, as a watch tells it. */
-export function createEnding() {
+/** What a watch tells of a container. */
+export function createEnding({ started = true } = {}) {
   let ended = false;
   let ending = false;
   const waiting = new Set<() => void>();
@@ -17,6 +17,7 @@ export function createEnding() {
     for (const resolve of waiting) resolve();
   };
   return {
+    isStarted: () => started || ended,
     isEnded: () => ended,
     isEnding: () => ending,
     changed: (signal: AbortSignal) =>
@@ -24,8 +25,12 @@ export function createEnding() {
         waiting.add(resolve);
         signal.addEventListener('abort', () => reject(signal.reason), { once: true });
       }),
-    /** The watch tells of something that is neither. */
+    /** The watch tells of something else. */
     change,
+    start() {
+      started = true;
+      change();
+    },
     end() {
       ended = true;
       change();
@@ -44,10 +49,16 @@ export function follow(
   {
     after = 0,
     stored = null,
+    started,
     signal,
-  }: { after?: number; stored?: StoredLog | null; signal?: AbortSignal } = {},
+  }: {
+    after?: number;
+    stored?: StoredLog | null;
+    started?: boolean;
+    signal?: AbortSignal;
+  } = {},
 ) {
-  const ending = createEnding();
+  const ending = createEnding({ started });
   const lines: PipelineLogLine[] = [];
   const source = {
     connection: endpoint.connection,
@@ -67,8 +78,8 @@ export function follow(
   }
   const done = collect();
   done.catch(() => {});
-  const { change, end, expectEnd } = ending;
-  return { lines, done, change, end, expectEnd };
+  const { change, start, end, expectEnd } = ending;
+  return { lines, done, change, start, end, expectEnd };
 }
 
 /** Waits for what other parts of this process or machine bring about. */
