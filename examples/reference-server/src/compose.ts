@@ -60,7 +60,7 @@ export function compose(
         log,
       });
   const registry = configuration.ecr
-    ? createEcrRegistry({ ...configuration.ecr, images })
+    ? createEcrRegistry(configuration.ecr)
     : createOciRegistry({ ...locateRegistry(configuration, options), client: images });
   const adapters = {
     store: createSealedStore(createPostgresStore({ url: options.databaseUrl }), {

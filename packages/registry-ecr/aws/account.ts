@@ -27,7 +27,7 @@ export function readAccount() {
   }
   const variables = parsed.data;
   const endpoint = variables.ECR_EMULATOR_ENDPOINT;
-  const options: Omit<EcrRegistryOptions, 'images'> = {
+  const options: EcrRegistryOptions = {
     host: variables.ECR_REGISTRY,
     ...(endpoint !== undefined && {
       endpoint,
@@ -42,7 +42,7 @@ export function readAccount() {
 export function registryOnAws(repositories: EcrRegistryOptions['repositories'] = {}) {
   const { options } = readAccount();
   const images = createImageClient();
-  const registry = createEcrRegistry({ ...options, images, repositories });
+  const registry = createEcrRegistry({ ...options, repositories });
   return {
     registry,
     images,

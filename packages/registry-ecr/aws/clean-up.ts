@@ -19,13 +19,13 @@ export default async function cleanUp(
   const { options, prefix } = readAccount();
   const own = `${prefix}/${randomUUID().slice(0, 8)}`;
   project.provide('prefix', own);
-  const { registry, images, ...both } = registryOnAws();
+  const { registry, ...both } = registryOnAws();
   const call = { signal: AbortSignal.timeout(60_000), log: console };
   await registry.open(call);
   await both[Symbol.asyncDispose]();
 
   return async () => {
-    const api = createEcrApi(resolveOptions({ ...options, images }));
+    const api = createEcrApi(resolveOptions(options));
     const deleted = await deleteRepositories(api, own);
     api.client.destroy();
     process.stderr.write(`deleted the ${deleted} repositories below ${own}/\n`);

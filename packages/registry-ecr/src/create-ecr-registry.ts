@@ -2,7 +2,6 @@ import {
   abortedError,
   type Call,
   CygniError,
-  isCygniError,
   measureImage,
   type Registry,
   SPEC_VERSION,
@@ -38,7 +37,7 @@ export interface EcrRegistry extends Registry, AsyncDisposable {
  */
 export function createEcrRegistry(options: EcrRegistryOptions): EcrRegistry {
   const settings = resolveOptions(options);
-  const { host, insecure, images } = settings;
+  const { host, insecure } = settings;
   const api = createEcrApi(settings);
   const authorization = createAuthorization(api, host, settings.clock);
   const ensureRepository = createEnsureRepository(api, settings.repositories);
@@ -63,25 +62,9 @@ export function createEcrRegistry(options: EcrRegistryOptions): EcrRegistry {
     }
   }
 
-  async function getBlob(repository: string, digest: string, call: Call) {
-    const open = async (last: boolean): Promise<AsyncIterable<Uint8Array>> => {
-      const credentials = await authorization.obtain(call);
-      try {
-        return await images.getBlob({ host, insecure, repository, credentials }, digest, call);
-      } catch (error) {
-        if (last || !isCygniError(error, 'forbidden')) throw error;
-        authorization.forget(credentials);
-        return open(true);
-      }
-    };
-    return open(false);
-  }
-
   const reader = {
     getManifest: ({ repository }: { readonly repository: string }, digest: string, call: Call) =>
       getManifest(api, repository, digest, call),
-    getBlob: ({ repository }: { readonly repository: string }, digest: string, call: Call) =>
-      getBlob(repository, digest, call),
   };
 
   async function close(): Promise<void> {
@@ -114,8 +97,9 @@ export function createEcrRegistry(options: EcrRegistryOptions): EcrRegistry {
       within(repository, call, async () => {
         assertReference(reference);
         const manifest = await getManifest(api, repository, reference, call);
-        const extent = await measureImage(reader, { host, insecure, repository }, manifest, call);
-        return { digest: manifest.digest, mediaType: manifest.mediaType, ...extent };
+        const location = { host, insecure, repository };
+        const sizeBytes = await measureImage(reader, location, manifest, call);
+        return { digest: manifest.digest, mediaType: manifest.mediaType, sizeBytes };
       }),
 
     tag: (repository, digest, tag, call) =>

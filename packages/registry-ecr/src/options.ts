@@ -1,4 +1,4 @@
-import { type Clock, CygniError, type ImageClient, systemClock } from '@cygni/core';
+import { type Clock, CygniError, systemClock } from '@cygni/core';
 import { z } from 'zod';
 import { parseRegistryName } from './host.ts';
 
@@ -19,8 +19,6 @@ export interface EcrRegistryOptions {
   readonly endpoint?: string;
   /** Plain HTTP to the host. Refused for a host of AWS. */
   readonly insecure?: boolean;
-  /** Reads the configs of images. Borrowed: whoever made it closes it. */
-  readonly images: Pick<ImageClient, 'getBlob'>;
   /**
    * Default: the SDK's chain (environment, profile with `role_arn`, web identity, container, instance).
    * A function is asked again when what it gave expires, so it may assume a role.
@@ -81,10 +79,6 @@ const schema = z
       .refine((address) => new URL(address).username === '', 'without a user name')
       .optional(),
     insecure: z.boolean().default(false),
-    images: z.custom<EcrRegistryOptions['images']>(
-      (value) => typeof value === 'object' && value !== null && 'getBlob' in value,
-      'an image client',
-    ),
     credentials: z
       .union([
         credentialsSchema,

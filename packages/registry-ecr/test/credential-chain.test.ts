@@ -2,7 +2,6 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createEcrRegistry } from '@cygni/registry-ecr';
-import { createImageClient } from '@cygni/registry-oci';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import { motoIsMissing } from '../../artifacts-s3/test/support/moto.ts';
 import { testCall } from './support/call.ts';
@@ -51,14 +50,12 @@ describe.skipIf(motoIsMissing)('ECR without credentials in the options', () => {
 
   /** Asks for a token as a server without any options would; returns the key that signed the request. */
   async function signerOfToken(): Promise<string> {
-    await using images = createImageClient();
     await using registry = createEcrRegistry({
       host: fake.host,
       registryId: '123456789012',
       region: 'us-east-1',
       endpoint: fake.endpoint,
       insecure: true,
-      images,
       retry: { retries: 0 },
     });
     await registry.open(testCall());

@@ -86,7 +86,6 @@ describe('options', () => {
     ],
     ['timeouts.requestMs', { timeouts: { requestMs: 0 } }],
     ['retry.retries', { retry: { retries: 1_000 } }],
-    ['images', { images: Object.create(null) }],
   ] as const)('are refused, %s by name', (field, options) => {
     expect(() => registryOnWire(options)).toThrow(`createEcrRegistry: ${field}: `);
   });

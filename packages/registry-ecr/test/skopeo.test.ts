@@ -79,7 +79,7 @@ describe.skipIf(motoIsMissing || (!present && !process.env.CI))(
       const creds = await signedIn();
       await push(source, name, creds);
       const found = await on.registry.resolve('acme/skopeo', 'one', testCall());
-      expect([found.digest, found.platforms]).toEqual([image.digest, ['linux/amd64']]);
+      expect(found.digest).toBe(image.digest);
       const seen = await skopeo('inspect', '--tls-verify=false', `--creds=${creds}`, name);
       expect(JSON.parse(seen)).toMatchObject({ Digest: image.digest, RepoTags: ['one'] });
 
@@ -132,7 +132,7 @@ describe.skipIf(motoIsMissing || (!present && !process.env.CI))(
     });
 
     it('gets over a moment of throttling', async () => {
-      const { source } = await layoutSaying('throttled');
+      const { image, source } = await layoutSaying('throttled');
       const body = '{"errors":[{"code":"TOOMANYREQUESTS","message":"Rate exceeded"}]}';
       fake.fault = faultFor(({ method }) => method === 'POST', {
         kind: 'answer',
@@ -150,7 +150,7 @@ describe.skipIf(motoIsMissing || (!present && !process.env.CI))(
         name,
       );
       const found = await on.registry.resolve('acme/skopeo', 'throttled', testCall());
-      expect(found.platforms).toEqual(['linux/amd64']);
+      expect(found.digest).toBe(image.digest);
     });
   },
 );

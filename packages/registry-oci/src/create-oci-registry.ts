@@ -124,8 +124,8 @@ export function createOciRegistry(options: OciRegistryOptions): Registry & Async
       guarded(`resolution of ${repository}`, call, async () => {
         const location = await locate(repository, ['pull'], call);
         const manifest = await client.getManifest(location, reference, call);
-        const extent = await measureImage(client, location, manifest, call);
-        return { digest: manifest.digest, mediaType: manifest.mediaType, ...extent };
+        const sizeBytes = await measureImage(client, location, manifest, call);
+        return { digest: manifest.digest, mediaType: manifest.mediaType, sizeBytes };
       }),
 
     tag: (repository, digest, tag, call) =>

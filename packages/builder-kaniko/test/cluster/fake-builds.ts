@@ -21,7 +21,7 @@ function registryOfAll(answers: Partial<Registry>): Registry {
       expiresAt: null,
       reach: 'repository',
     }),
-    resolve: async () => ({ digest, sizeBytes: 1, mediaType: '', platforms: [] }),
+    resolve: async () => ({ digest, sizeBytes: 1, mediaType: '' }),
     ...answers,
   };
 }

@@ -32,7 +32,6 @@ const image = (digit: string) => async () => ({
   digest: `sha256:${digit.repeat(64)}`,
   sizeBytes: 1,
   mediaType: '',
-  platforms: [],
 });
 
 /** On a server that plays Kubernetes: kaniko itself says nothing that is not so. */

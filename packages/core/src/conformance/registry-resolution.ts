@@ -10,13 +10,12 @@ export function testResolution(
     it('finds an image by tag and by digest', async () => {
       const { registry, call, newRepository, push } = current();
       const repository = await newRepository();
-      const { digest, sizeBytes } = await push(repository, ['one'], { architecture: 'arm64' });
+      const { digest, sizeBytes } = await push(repository, ['one']);
       for (const reference of ['one', digest]) {
         expect(await registry.resolve(repository, reference, call)).toEqual({
           digest,
           mediaType: mediaTypes.ociManifest,
           sizeBytes,
-          platforms: ['linux/arm64'],
         });
       }
     });
@@ -39,7 +38,6 @@ export function testResolution(
           digest: index.digest,
           mediaType: mediaTypes.ociIndex,
           sizeBytes: index.bytes + amd.sizeBytes + arm.sizeBytes - arm.layerBytes,
-          platforms: ['linux/amd64', 'linux/arm64'],
         });
       }
     });

@@ -31,8 +31,6 @@ export interface ResolvedImage {
   readonly mediaType: string;
   /** Manifest, config and layers together. For an index: of all its platforms. */
   readonly sizeBytes: number;
-  /** `os/architecture[/variant]` */
-  readonly platforms: readonly string[];
 }
 
 /** Where images live. Repositories are named by path; the host is the adapter's own business. */

@@ -15,7 +15,6 @@ export function registryOn(fake: EcrFake, options: Partial<EcrRegistryOptions> =
     endpoint: fake.endpoint,
     insecure: true,
     credentials,
-    images,
     retry: quick,
     clock: { now: () => new Date(fake.now()) },
     ...options,

@@ -72,11 +72,6 @@ export function registryOnWire(options: Partial<EcrRegistryOptions> = {}) {
     host,
     credentials,
     retry: quick,
-    images: {
-      async getBlob() {
-        throw new Error('no blob here');
-      },
-    },
     ...options,
   });
 }
