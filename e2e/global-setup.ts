@@ -16,6 +16,7 @@ export default async function setUp(project: TestProject): Promise<() => Promise
     KUBECONFIG: cluster.kubeconfig,
     REGISTRY: cluster.registry,
     KANIKO_IMAGE: cluster.kanikoImage,
+    KANIKO_FLAVOUR: cluster.kanikoFlavour,
     NODE_IP: cluster.nodeIp,
   });
   return async () => {

@@ -13,6 +13,7 @@ const variablesSchema = z.object({
   NODE_IP: z.string().min(1),
   REGISTRY: z.string().min(1),
   KANIKO_IMAGE: z.string().min(1),
+  KANIKO_FLAVOUR: z.string().default('v1.24.0'),
   CONTAINERD_HOSTS: z.string().min(1).optional(),
 });
 
@@ -23,6 +24,7 @@ export interface Cluster {
   /** Host with port of a registry over plain HTTP, with the base images below `library/`. */
   readonly registry: string;
   readonly kanikoImage: string;
+  readonly kanikoFlavour: string;
   /** Where containerd looks up how to reach a registry; null unless the cluster is ours. */
   readonly containerdHosts: string | null;
 }
@@ -59,12 +61,14 @@ function parse(variables: unknown, what: string): Cluster {
     const missing = parsed.error.issues.map((issue) => issue.path.join('.')).join(', ');
     throw new Error(`${what}: ${missing} (e2e/cluster/README.md)`);
   }
-  const { KUBECONFIG, NODE_IP, REGISTRY, KANIKO_IMAGE, CONTAINERD_HOSTS } = parsed.data;
+  const { KUBECONFIG, NODE_IP, REGISTRY, KANIKO_IMAGE, KANIKO_FLAVOUR, CONTAINERD_HOSTS } =
+    parsed.data;
   return {
     kubeconfig: KUBECONFIG,
     nodeIp: NODE_IP,
     registry: REGISTRY,
     kanikoImage: KANIKO_IMAGE,
+    kanikoFlavour: KANIKO_FLAVOUR,
     containerdHosts: CONTAINERD_HOSTS ?? null,
   };
 }

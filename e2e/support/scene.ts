@@ -53,7 +53,7 @@ export async function setScene(services: Services): Promise<Scene> {
     KUBECONFIG: kubeconfig,
     KANIKO_NAMESPACE: namespace.name,
     KANIKO_IMAGE: cluster.kanikoImage,
-    KANIKO_FLAVOUR: 'v1.24.0',
+    KANIKO_FLAVOUR: cluster.kanikoFlavour,
     KANIKO_CA_FILE: s3.authorityFile,
     KANIKO_DNS_POLICY: 'Default',
     KANIKO_MACHINES: machines,

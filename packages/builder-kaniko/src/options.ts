@@ -28,7 +28,7 @@ const tolerationSchema = z.strictObject({
 
 const optionsSchema = z.strictObject({
   namespace: z.string().regex(dnsLabel, 'a DNS label'),
-  image: imageReference.default('ghcr.io/osscontainertools/kaniko:v1.28.6'),
+  image: imageReference.default('ghcr.io/osscontainertools/kaniko:v1.28.3'),
   flavour: z.enum(flavours).default('osscontainertools'),
   registryProxy: z.strictObject({ image: imageReference }).nullable().default(null),
   cache: z

@@ -50,7 +50,7 @@ export async function createBuilder(): Promise<TestBuilder> {
         namespace: namespace.name,
         registry,
         image: cluster.kanikoImage,
-        flavour: 'v1.24.0',
+        flavour: cluster.kanikoFlavour,
         mirrors: [cluster.registry],
         insecureRegistries: [cluster.registry],
         machines: {

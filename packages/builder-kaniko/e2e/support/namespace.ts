@@ -1,6 +1,8 @@
 import { randomBytes } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { KubeConfig } from '@kubernetes/client-node';
+import { z } from 'zod';
+import { flavours } from '../../src/flavours.ts';
 import { runProgram } from './run-program.ts';
 
 const folder = new URL('../../kubernetes/', import.meta.url);
@@ -15,6 +17,7 @@ function required(name: string): string {
 export const cluster = {
   registry: required('REGISTRY'),
   kanikoImage: required('KANIKO_IMAGE'),
+  kanikoFlavour: z.enum(flavours).parse(required('KANIKO_FLAVOUR')),
   nodeAddress: required('NODE_IP'),
 };
 

@@ -24,7 +24,7 @@ export function createPace() {
     /** `unseen`: the watch, which tells within milliseconds that a container runs, has not; it may be late all the same. */
     after(status: 'unseen' | 'starting' | 'missing' | 'failed') {
       if (status === 'failed') return jittered(Math.min(100 * 2 ** failures++, 5000));
-      return jittered(status === 'unseen' ? 5000 : 250);
+      return jittered(status === 'unseen' ? 10_000 : 250);
     },
   };
 }
