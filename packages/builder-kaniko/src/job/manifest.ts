@@ -1,6 +1,5 @@
 import type { BuildJob } from '@cygni/core';
 import type { V1Container, V1Job, V1Volume } from '@kubernetes/client-node';
-import { flagsOf } from '../flavours.ts';
 import type { KanikoSettings } from '../options.ts';
 import { contextVariable, kanikoArguments } from './arguments.ts';
 import { buildIdAnnotation, jobName, labelsOf } from './names.ts';
@@ -102,10 +101,6 @@ function kanikoOf(name: string, input: ManifestInput): V1Container {
       ...(settings.certificateAuthority === null
         ? []
         : [{ name: 'SSL_CERT_DIR', value: `/kaniko/ssl/certs:${secretsDirectory}` }]),
-      ...Object.entries(flagsOf(settings.flavour).environment).map(([key, value]) => ({
-        name: key,
-        value,
-      })),
     ],
     volumeMounts: [{ name: 'kaniko-secrets', mountPath: secretsDirectory, readOnly: true }],
     resources: { requests: { ...resources, cpu: cpuRequest }, limits: resources },
