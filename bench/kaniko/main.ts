@@ -1,6 +1,5 @@
 import { readFile } from 'node:fs/promises';
 import { setTimeout as delay } from 'node:timers/promises';
-import { isTerminalBuildState } from '@cygni/core';
 import type { Api } from '../../e2e/support/api.ts';
 import { packArchive } from '../../e2e/support/archive.ts';
 import { putObject } from '../../e2e/support/put-object.ts';
@@ -131,10 +130,9 @@ async function buildMany() {
     Array.from({ length: atOnce }, () => server.api.start({ sourceId, repository })),
   );
   const ends: number[] = [];
-  const deadline = start + manyMs;
   // One after the other: asking for all of them all the time would be work of its own.
   for (const { id } of builds) {
-    const build = await ended(id, deadline);
+    const build = await server.api.finish(id, manyMs, manyLookMs);
     if (build.state !== 'SUCCEEDED') {
       failed += 1;
       console.log(`${id}: ${JSON.stringify(build.failure)}`);
@@ -144,15 +142,6 @@ async function buildMany() {
   const ourMs = performance.now() - start;
   const [last = 0, , third = 0] = ends.toSorted((a, b) => b - a);
   return { ourMs, stragglingMs: last - third };
-}
-
-async function ended(id: string, deadline: number) {
-  for (;;) {
-    const build = await server.api.get(id);
-    if (isTerminalBuildState(build.state)) return build;
-    if (performance.now() > deadline) throw new Error(`${id} is ${build.state}`);
-    await delay(manyLookMs);
-  }
 }
 
 function untilMoment(round: number): Promise<void> {

@@ -14,8 +14,8 @@ export interface Api {
   get(id: string): Promise<FinishedBuild>;
   /** Resolves when the server has taken it in; the build ends later. */
   cancel(id: string): Promise<Build>;
-  /** Resolves when it has ended, well or not. */
-  finish(id: string, timeoutMs?: number): Promise<FinishedBuild>;
+  /** Resolves when it has ended, well or not. Asks each time that an interval is over. */
+  finish(id: string, timeoutMs?: number, intervalMs?: number): Promise<FinishedBuild>;
   /** The lines so far and those to come, until the build has ended. */
   followLog(id: string): AsyncIterable<string>;
   /** The same, with the time at which each was printed. */
@@ -50,12 +50,16 @@ export function createApi(url: string, token: string): Api {
     },
     get: (id) => client.getBuild(id),
     cancel: (id) => client.cancelBuild(id),
-    async finish(id, timeoutMs = buildTimeoutMs) {
-      return eventually(async () => {
-        // A server that is being replaced answers nothing.
-        const build = await client.getBuild(id).catch(() => null);
-        return build && isTerminalBuildState(build.state) && build;
-      }, timeoutMs);
+    async finish(id, timeoutMs = buildTimeoutMs, intervalMs) {
+      return eventually(
+        async () => {
+          // A server that is being replaced answers nothing.
+          const build = await client.getBuild(id).catch(() => null);
+          return build && isTerminalBuildState(build.state) && build;
+        },
+        timeoutMs,
+        intervalMs,
+      );
     },
     followLog: (id) => client.followLog(id),
     followLines: (id) => client.followLines(id),

@@ -1,11 +1,10 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 
-const intervalMs = 50;
-
 /** Asks until the answer is something; rejects when that takes longer than `timeoutMs`. */
 export async function eventually<Value>(
   ask: () => Promise<Value | null | undefined | false> | Value | null | undefined | false,
   timeoutMs: number,
+  intervalMs = 50,
 ): Promise<Value> {
   const deadline = performance.now() + timeoutMs;
   for (;;) {

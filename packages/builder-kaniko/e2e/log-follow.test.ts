@@ -23,10 +23,10 @@ describe('following the log of a real pod', () => {
   });
 
   async function open(script: string) {
-    const { pod, ending } = await pods.run(script);
+    const { pod, watched } = await pods.run(script);
     const source = { ...proxy, namespace: pods.namespace, pod, container: 'build' };
     return (after = 0, stored: StoredLog | null = null) => {
-      const options = { ...ending, after, stored };
+      const options = { ...watched, after, stored };
       return followContainerLog(source, options, testCall(AbortSignal.timeout(110_000)));
     };
   }
@@ -111,7 +111,7 @@ describe('following the log of a real pod', () => {
     }
     expect(last).toBe(15_000);
     // The node itself writes a few lines to the old file after it has let go of it; nobody can read those.
-    expect(taken.length).toBeGreaterThan(14_900);
+    expect(taken.filter(({ text }) => /^\d/.test(text)).length).toBeGreaterThan(14_900);
     const [first = ''] = await collect(log()).done;
     expect(Number.parseInt(first, 10), 'the first line that can still be read').toBeGreaterThan(1);
     // Another process, which goes on in the midst of what can still be read.

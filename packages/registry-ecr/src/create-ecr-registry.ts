@@ -62,11 +62,6 @@ export function createEcrRegistry(options: EcrRegistryOptions): EcrRegistry {
     }
   }
 
-  const reader = {
-    getManifest: ({ repository }: { readonly repository: string }, digest: string, call: Call) =>
-      getManifest(api, repository, digest, call),
-  };
-
   async function close(): Promise<void> {
     closed = true;
     authorization.close();
@@ -96,9 +91,9 @@ export function createEcrRegistry(options: EcrRegistryOptions): EcrRegistry {
     resolve: (repository, reference, call) =>
       within(repository, call, async () => {
         assertReference(reference);
-        const manifest = await getManifest(api, repository, reference, call);
-        const location = { host, insecure, repository };
-        const sizeBytes = await measureImage(reader, location, manifest, call);
+        const read = (each: string) => getManifest(api, repository, each, call);
+        const manifest = await read(reference);
+        const sizeBytes = await measureImage(manifest, read);
         return { digest: manifest.digest, mediaType: manifest.mediaType, sizeBytes };
       }),
 

@@ -123,8 +123,9 @@ export function createOciRegistry(options: OciRegistryOptions): Registry & Async
     resolve: (repository, reference, call) =>
       guarded(`resolution of ${repository}`, call, async () => {
         const location = await locate(repository, ['pull'], call);
-        const manifest = await client.getManifest(location, reference, call);
-        const sizeBytes = await measureImage(client, location, manifest, call);
+        const read = (each: string) => client.getManifest(location, each, call);
+        const manifest = await read(reference);
+        const sizeBytes = await measureImage(manifest, read);
         return { digest: manifest.digest, mediaType: manifest.mediaType, sizeBytes };
       }),
 

@@ -35,8 +35,15 @@ export interface Database {
   ): Promise<readonly Row[]>;
   /** READ COMMITTED. Rolled back when `work` rejects; run again, `work` included, on a serialization failure or deadlock. */
   transaction<T>(work: (session: Session) => Promise<T>, call: Call): Promise<T>;
-  /** As `transaction`, without waiting for the disk: a server that crashes within a second may forget it. */
-  forgettable<T>(work: (session: Session) => Promise<T>, call: Call): Promise<T>;
+  /**
+   * As `transaction`, without waiting for the disk: a server that crashes within a second may forget it. Null, and
+   * nothing is begun, unless `occasion` gives a row: a relay asks often, and mostly in vain.
+   */
+  forgettable<T>(
+    occasion: Statement,
+    work: (session: Session) => Promise<T>,
+    call: Call,
+  ): Promise<T | null>;
 }
 
 const begin = statement('begin', 'BEGIN ISOLATION LEVEL READ COMMITTED');
@@ -175,6 +182,21 @@ export function createDatabase(options: ResolvedOptions): Database {
     await own?.end();
   }
 
+  const run: Database['run'] = (text, values, call, recover) =>
+    guarded(call, (signal) =>
+      retrying(signal, () =>
+        withSession(pool(), limits, signal, async (session) => {
+          try {
+            return await session.run(text, values);
+          } catch (error) {
+            const rows = recover?.(error);
+            if (rows) return rows;
+            throw error;
+          }
+        }),
+      ),
+    );
+
   return {
     connectionTimeoutMs: limits.connectionTimeoutMs,
     open: (call) => guarded(call, async () => {}),
@@ -187,23 +209,12 @@ export function createDatabase(options: ResolvedOptions): Database {
       retrying(signal, () =>
         withSession(pool(), limits, signal, (session) => session.run(text, values)),
       ),
-    run: (text, values, call, recover) =>
-      guarded(call, (signal) =>
-        retrying(signal, () =>
-          withSession(pool(), limits, signal, async (session) => {
-            try {
-              return await session.run(text, values);
-            } catch (error) {
-              const rows = recover?.(error);
-              if (rows) return rows;
-              throw error;
-            }
-          }),
-        ),
-      ),
+    run,
     transaction: (work, call) => transaction((session) => session.run(begin), work, call),
-    forgettable: (work, call) =>
-      transaction((session) => session.script(beginForgettable), work, call),
+    async forgettable(occasion, work, call) {
+      if ((await run(occasion, [], call)).length === 0) return null;
+      return transaction((session) => session.script(beginForgettable), work, call);
+    },
   };
 }
 

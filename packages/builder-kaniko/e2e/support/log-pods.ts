@@ -3,7 +3,7 @@ import { connect, createServer, isIP, type Socket } from 'node:net';
 import { KubeConfig } from '@kubernetes/client-node';
 import { z } from 'zod';
 import { createClusterConnection } from '../../src/cluster/connection.ts';
-import { createEnding } from '../../test/log/following.ts';
+import { createContainerWatch } from '../../test/log/following.ts';
 import { cluster, createNamespace } from './namespace.ts';
 
 const listSchema = z.object({
@@ -30,7 +30,7 @@ export async function createLogPods() {
     /** Of the ServiceAccount that builds run under. */
     kubeconfig: namespace.kubeconfig,
 
-    /** Starts a pod. `ending` knows of its end as soon as its status shows that. */
+    /** Starts a pod. `watched` knows of its end as soon as its status shows that. */
     async run(script: string) {
       const name = `p-${randomBytes(4).toString('hex')}`;
       await namespace.apply({
@@ -50,15 +50,15 @@ export async function createLogPods() {
           ],
         },
       });
-      const ending = createEnding();
+      const watched = createContainerWatch();
       const watching = (async () => {
         for (;;) {
-          if (['Succeeded', 'Failed'].includes((await phaseOf(name)) ?? '')) return ending.end();
+          if (['Succeeded', 'Failed'].includes((await phaseOf(name)) ?? '')) return watched.end();
           await new Promise((resolve) => setTimeout(resolve, 200));
         }
       })();
       watching.catch(() => {});
-      return { pod: name, ending };
+      return { pod: name, watched };
     },
 
     async [Symbol.asyncDispose]() {

@@ -9,7 +9,7 @@ export function testCall(signal: AbortSignal = AbortSignal.timeout(30_000)): Cal
 }
 
 /** What a watch tells of a container. */
-export function createEnding({ started = true } = {}) {
+export function createContainerWatch({ started = true } = {}) {
   let ended = false;
   let ending = false;
   const waiting = new Set<() => void>();
@@ -58,7 +58,7 @@ export function follow(
     signal?: AbortSignal;
   } = {},
 ) {
-  const ending = createEnding({ started });
+  const watched = createContainerWatch({ started });
   const lines: PipelineLogLine[] = [];
   const source = {
     connection: endpoint.connection,
@@ -69,7 +69,7 @@ export function follow(
   async function collect(): Promise<PipelineLogLine[]> {
     for await (const line of followContainerLog(
       source,
-      { ...ending, after, stored },
+      { ...watched, after, stored },
       testCall(signal),
     )) {
       lines.push(line);
@@ -78,7 +78,7 @@ export function follow(
   }
   const done = collect();
   done.catch(() => {});
-  const { change, start, end, expectEnd } = ending;
+  const { change, start, end, expectEnd } = watched;
   return { lines, done, change, start, end, expectEnd };
 }
 

@@ -1,7 +1,5 @@
 import type { z } from 'zod';
-import type { Call } from '../contracts/call.ts';
-import type { ImageClient, Manifest } from '../contracts/image-client.ts';
-import type { RepositoryLocation } from '../contracts/registry.ts';
+import type { Manifest } from '../contracts/image-client.ts';
 import { CygniError } from '../errors.ts';
 import { imageIndexSchema, imageManifestSchema } from '../model/image.ts';
 import { isIndex } from './read-image.ts';
@@ -9,15 +7,13 @@ import { isIndex } from './read-image.ts';
 const maximumManifests = 200;
 
 /**
- * The bytes of an image, as its manifests say: content that several platforms of an index share counts once. Reads
- * manifests only.
+ * The bytes of an image, as its manifests say: content that several platforms of an index share counts once.
+ * @param read gives a manifest of the same repository by its digest
  * @throws `integrity` if its content is not an image's, `too_large` beyond 200 manifests
  */
 export async function measureImage(
-  client: Pick<ImageClient, 'getManifest'>,
-  location: RepositoryLocation,
   root: Manifest,
-  call: Call,
+  read: (digest: string) => Promise<Manifest>,
 ): Promise<number> {
   const sizes = new Map<string, number>();
   const manifests = new Set([root.digest]);
@@ -32,7 +28,7 @@ export async function measureImage(
           throw new CygniError('too_large', `an index of over ${maximumManifests} manifests`);
         }
         manifests.add(digest);
-        pending.push(await client.getManifest(location, digest, call));
+        pending.push(await read(digest));
       }
       continue;
     }

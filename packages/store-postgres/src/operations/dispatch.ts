@@ -2,7 +2,6 @@ import type { Store } from '@cygni/core';
 import type { Database } from '../database.ts';
 import { statement } from '../statement.ts';
 
-/** Asked first, and outside of a transaction, since every relay asks often and mostly in vain. */
 const waiting = statement(
   'dispatch-waiting',
   `SELECT FROM cygni.builds WHERE state = 'QUEUED' AND NOT dispatched LIMIT 1`,
@@ -92,13 +91,17 @@ const drainedAtOnce = 5_000;
 export function dispatchOperations(database: Database): Pick<Store, 'dispatchBuilds'> {
   return {
     async dispatchBuilds({ maximumPerTenant, maximumUnclaimed, limit }, call) {
-      if ((await database.run(waiting, [], call)).length === 0) return 0;
       // What the server forgets of it was not claimed either, and is let through again.
-      return database.forgettable(async (session) => {
-        await session.run(lock, [drainedAtOnce]);
-        const values = [maximumPerTenant, maximumUnclaimed, limit];
-        return (await session.run(dispatch, values)).length;
-      }, call);
+      const dispatched = await database.forgettable(
+        waiting,
+        async (session) => {
+          await session.run(lock, [drainedAtOnce]);
+          const values = [maximumPerTenant, maximumUnclaimed, limit];
+          return (await session.run(dispatch, values)).length;
+        },
+        call,
+      );
+      return dispatched ?? 0;
     },
   };
 }

@@ -4,7 +4,6 @@ import type { Database } from '../database.ts';
 import { parseRow } from '../rows.ts';
 import { statement } from '../statement.ts';
 
-/** Asked first, and outside of a transaction, since every relay asks often and mostly in vain. */
 const waiting = statement(
   'outbox-waiting',
   `SELECT FROM cygni.outbox WHERE ready OR kind = 'deployment' ORDER BY id LIMIT 1`,
@@ -33,20 +32,24 @@ const rowSchema = z.object({
 export function outboxOperations(database: Database): Pick<Store, 'takeOutbox'> {
   return {
     async takeOutbox(limit, deliver, call) {
-      if ((await database.run(waiting, [], call)).length === 0) return 0;
       let refusal: { readonly reason: unknown } | undefined;
       try {
         // Messages whose removal the server forgets are delivered again.
-        return await database.forgettable(async (session) => {
-          const rows = (await session.run(take, [limit])).map((row) => parseRow(rowSchema, row));
-          if (rows.length === 0) return 0;
-          await deliver(rows.map(messageOf)).catch((reason: unknown) => {
-            refusal = { reason };
-            throw reason;
-          });
-          await session.run(remove, [rows.map(({ id }) => id)]);
-          return rows.length;
-        }, call);
+        const taken = await database.forgettable(
+          waiting,
+          async (session) => {
+            const rows = (await session.run(take, [limit])).map((row) => parseRow(rowSchema, row));
+            if (rows.length === 0) return 0;
+            await deliver(rows.map(messageOf)).catch((reason: unknown) => {
+              refusal = { reason };
+              throw reason;
+            });
+            await session.run(remove, [rows.map(({ id }) => id)]);
+            return rows.length;
+          },
+          call,
+        );
+        return taken ?? 0;
       } catch (error) {
         throw refusal ? refusal.reason : error;
       }
