@@ -18,6 +18,7 @@ export default async function setUp(project: TestProject): Promise<() => Promise
     KANIKO_IMAGE: cluster.kanikoImage,
     KANIKO_FLAVOUR: cluster.kanikoFlavour,
     NODE_IP: cluster.nodeIp,
+    ...(cluster.programs === null ? {} : { CLUSTER_PROGRAMS: cluster.programs }),
   });
   return async () => {
     await owned[Symbol.asyncDispose]();

@@ -1,16 +1,18 @@
-import { readFile } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
-import { restoreOwnCluster } from '../support/cluster.ts';
+import { runProgram } from '../support/cluster.ts';
 import { createGate } from '../support/gate.ts';
 import { type Scene, setScene } from '../support/scene.ts';
 
 const services = inject('services');
 const outageMs = 10_000;
 
+const { programs } = services.cluster;
 // Another's API server is not ours to stop.
-describe.skipIf(services.cluster.containerdHosts === null)(
+if (programs === null)
+  process.stderr.write('SKIPPED: no CLUSTER_PROGRAMS, so no API server was stopped\n');
+
+describe.skipIf(programs === null)(
   'a build during which the API server is stopped for ten seconds',
   () => {
     let scene: Scene;
@@ -32,12 +34,12 @@ RUN wget -qO- ${gate.url} && echo after the outage
       await gate.arrived(1);
       await server.api.waitForLine(id, 'before the outage');
 
-      await stopApiServer();
+      await runProgram(programs ?? '', 'stop-api-server');
       try {
         gate.open();
         await sleep(outageMs);
       } finally {
-        await restoreOwnCluster();
+        await runProgram(programs ?? '', 'up');
       }
 
       const build = await server.api.finish(id);
@@ -50,10 +52,3 @@ RUN wget -qO- ${gate.url} && echo after the outage
     });
   },
 );
-
-/** By the id that `e2e/cluster/up` wrote. */
-async function stopApiServer(): Promise<void> {
-  const state = dirname(services.cluster.kubeconfig);
-  const id = Number(await readFile(join(state, 'pid', 'kube-apiserver'), 'utf8'));
-  process.kill(id, 'SIGKILL');
-}

@@ -6,7 +6,7 @@ import { type Scene, setScene } from '../support/scene.ts';
 const services = inject('services');
 const port = 8080;
 
-const site = {
+const source = {
   Dockerfile: `FROM node:24
 WORKDIR /site
 COPY server.js .
@@ -33,20 +33,20 @@ describe('a source that is built on Kubernetes and runs there', () => {
     const forget = await trustPlainHttp(host);
     try {
       const buildArguments = { GREETING: 'good morning' };
-      const { id } = await server.api.build(site, { buildArguments, tags: ['first'] });
+      const { id } = await server.api.build(source, { buildArguments, tags: ['first'] });
       const build = await server.api.finish(id);
       expect(build.failure).toBeNull();
       const reference = build.image?.reference ?? '';
       expect(reference).toMatch(new RegExp(`^${host}/default/app@sha256:[0-9a-f]{64}$`));
 
       const pullSecret = { host, password: server.token };
-      const address = await scene.namespace.deploy({
+      const site = await scene.namespace.deploy({
         name: 'site',
         image: reference,
         port,
         pullSecret,
       });
-      expect(await (await fetch(`http://${address}:${port}`)).text()).toBe('good morning');
+      expect(await site.get()).toBe('good morning');
     } finally {
       await forget();
     }
@@ -57,13 +57,13 @@ describe('a source that is built on Kubernetes and runs there', () => {
     await using server = await scene.startServer({ REGISTRY_URL: `http://${registry}` });
     const buildArguments = { GREETING: 'good evening' };
     const repository = scene.namespace.name;
-    const { id } = await server.api.build(site, { repository, buildArguments, tags: ['second'] });
+    const { id } = await server.api.build(source, { repository, buildArguments, tags: ['second'] });
     const build = await server.api.finish(id);
     expect(build.failure).toBeNull();
 
     const image = `${registry}/default/${repository}:second`;
-    const address = await scene.namespace.deploy({ name: 'site-two', image, port });
-    expect(await (await fetch(`http://${address}:${port}`)).text()).toBe('good evening');
+    const site = await scene.namespace.deploy({ name: 'site-two', image, port });
+    expect(await site.get()).toBe('good evening');
   });
 
   it('leaves no Job behind', async () => {

@@ -31,13 +31,18 @@ export interface Namespace extends AsyncDisposable {
   podLog(name: string): Promise<string>;
   /** By the eviction API, as a drain does. */
   evict(pod: string): Promise<void>;
-  /** Runs one replica and returns the pod's address once it is ready. */
+  /** Runs one replica and resolves once it is ready. */
   deploy(options: {
     readonly name: string;
     readonly image: string;
     readonly port: number;
     readonly pullSecret?: { readonly host: string; readonly password: string };
-  }): Promise<string>;
+  }): Promise<Site>;
+}
+
+interface Site {
+  /** What it answers to a GET, which the API server passes on: not every machine reaches its cluster's pods. */
+  get(): Promise<string>;
 }
 
 /** A namespace at the "baseline" Pod Security level, removed with all it holds. */
@@ -135,13 +140,16 @@ export async function createNamespace(kubeconfigFile: string): Promise<Namespace
           },
         },
       });
-      return eventually(async () => {
-        const [pod] = await pods(`app=${name}`);
-        const ready = pod?.status?.conditions?.some(
+      const pod = await eventually(async () => {
+        const [found] = await pods(`app=${name}`);
+        const ready = found?.status?.conditions?.some(
           ({ type, status }) => type === 'Ready' && status === 'True',
         );
-        return ready && pod?.status?.podIP;
+        return ready && found?.metadata?.name;
       }, podStartTimeoutMs);
+      return {
+        get: () => core.connectGetNamespacedPodProxy({ namespace, name: `${pod}:${port}` }),
+      };
     },
     async [Symbol.asyncDispose]() {
       await core.deleteNamespace({ name: namespace });

@@ -30,10 +30,11 @@ it('what a pod of the ServiceAccount is given opens the API server, also once it
   // Of an account that may do nothing, so that it shows which of the two is used.
   await mount('default');
 
-  const service = ['get', 'service', 'kubernetes', '--namespace=default'];
-  const [host = '', port = ''] = (
-    await namespace.kubectl(...service, '-ojsonpath={.spec.clusterIP} {.spec.ports[0].port}')
-  ).split(' ');
+  // Where the Service leads to: not every machine reaches the addresses of its cluster's Services.
+  const slices = ['get', 'endpointslices', '--namespace=default'];
+  const selector = '--selector=kubernetes.io/service-name=kubernetes';
+  const address = '-ojsonpath={.items[0].endpoints[0].addresses[0]} {.items[0].ports[0].port}';
+  const [host = '', port = ''] = (await namespace.kubectl(...slices, selector, address)).split(' ');
   vi.stubEnv('KUBERNETES_SERVICE_HOST', host);
   vi.stubEnv('KUBERNETES_SERVICE_PORT', port);
   const connection = createClusterConnection(loadInCluster(root));

@@ -9,11 +9,12 @@ const folder = new URL('../../kubernetes/', import.meta.url);
 
 function required(name: string): string {
   const value = process.env[name];
-  if (!value) throw new Error(`${name} is not set: start the cluster of e2e/cluster first`);
+  if (!value)
+    throw new Error(`${name} is not set: run the tests with npm run test:e2e (e2e/README.md)`);
   return value;
 }
 
-/** What the cluster of e2e/cluster says about itself. */
+/** What the set-up of the end-to-end tests says about their cluster. */
 export const cluster = {
   registry: required('REGISTRY'),
   kanikoImage: required('KANIKO_IMAGE'),
