@@ -80,6 +80,5 @@ reach() { # reach NAME HOST PORT PATH
 }
 upstream=${UPSTREAM#http://}
 reach upstream "${upstream%:*}" "${upstream#*:}" /v2/rival/secret/manifests/one
-reach metadata 169.254.169.254 80 /latest/meta-data/
 reach apiserver "${API_SERVER%:*}" "${API_SERVER#*:}" /api/v1/secrets
 echo '--- end'
