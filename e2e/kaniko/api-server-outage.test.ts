@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
-import { runProgram } from '../support/cluster.ts';
+import { runClusterProgram } from '../support/cluster.ts';
 import { createGate } from '../support/gate.ts';
 import { type Scene, setScene } from '../support/scene.ts';
 
@@ -34,12 +34,12 @@ RUN wget -qO- ${gate.url} && echo after the outage
       await gate.arrived(1);
       await server.api.waitForLine(id, 'before the outage');
 
-      await runProgram(programs ?? '', 'stop-api-server');
+      await runClusterProgram(programs ?? '', 'stop-api-server');
       try {
         gate.open();
         await sleep(outageMs);
       } finally {
-        await runProgram(programs ?? '', 'up');
+        await runClusterProgram(programs ?? '', 'up');
       }
 
       const build = await server.api.finish(id);

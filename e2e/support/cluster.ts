@@ -37,14 +37,14 @@ export interface Cluster {
 export async function findCluster(): Promise<Cluster> {
   if (process.env.KUBECONFIG) return parse(process.env, 'KUBECONFIG is set, which needs more');
   const folder = fileURLToPath(new URL(`../${await findMaker()}`, import.meta.url));
-  const { stdout } = await runProgram(folder, 'up');
-  await runProgram(folder, 'base-images');
+  const { stdout } = await runClusterProgram(folder, 'up');
+  await runClusterProgram(folder, 'base-images');
   const lines = stdout.matchAll(/^export (\w+)=(.*)$/gm);
   return parse(Object.fromEntries([...lines].map(([, name, value]) => [name, value])), folder);
 }
 
 /** Shows what it says on standard error, for it may take minutes. */
-export function runProgram(folder: string, name: 'up' | 'base-images' | 'stop-api-server') {
+export function runClusterProgram(folder: string, name: 'up' | 'base-images' | 'stop-api-server') {
   const running = run(join(folder, name), { timeout: startTimeoutMs });
   running.child.stderr?.pipe(process.stderr, { end: false });
   return running;
