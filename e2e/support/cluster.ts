@@ -56,7 +56,7 @@ async function findMaker(): Promise<'kind' | 'cluster'> {
     if (process.getuid?.() === 0) return 'cluster';
   }
   throw new Error(
-    'no cluster: set KUBECONFIG (e2e/README.md), or run on Linux with Docker and kind, or as root on Debian with Go',
+    'no cluster: set KUBECONFIG (e2e/README.md), or run on Linux with Docker and kind, or as root on Debian with Go and kubectl',
   );
 }
 
